@@ -1,0 +1,6 @@
+export default {
+  files: ['src/**/*.test.ts', 'samples/**/*.test.ts', 'tools/**/*.test.ts'],
+  extensions: { ts: 'module' },
+  failFast: false,
+  timeout: '120s',
+};
