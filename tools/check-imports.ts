@@ -16,7 +16,7 @@ const house: Record<string, Room> = {
   lib: { rooms: [], packages: ['re2js'] },
   api: { rooms: ['lib'], packages: [] },
   xds: { rooms: ['lib'], packages: ['@bufbuild/protobuf', '@connectrpc/connect', '@connectrpc/connect-node'] },
-  kube: { rooms: ['lib', 'api'], packages: ['@kubernetes/client-node', 'yaml'] },
+  kube: { rooms: ['lib', 'api'], packages: ['@kubernetes/client-node', 'kubernetes-models', 'yaml'] },
   iptables: { rooms: ['lib'], packages: [] },
   operator: {
     rooms: ['kube', 'api', 'lib'],
