@@ -1,0 +1,84 @@
+import type { Cluster, Endpoint, HttpManager, Listener, Route, TcpProxy, VirtualHost } from '../config/table.ts';
+import type { Address, ConnectionFacts } from '../net/connection.ts';
+import type { RequestFacts } from './facts.ts';
+
+/**
+ * One request and its response, as access logs, metrics and header formats read it. It is handed to `Telemetry.finish`
+ * exactly once; everything must be read before `finish` returns, since the header bytes are used again afterwards.
+ */
+export interface Exchange extends RequestFacts {
+  readonly connection: ConnectionFacts;
+  readonly listener: Listener;
+  readonly manager: HttpManager;
+  readonly protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2';
+  /** Milliseconds since the epoch. */
+  readonly startedAtMs: number;
+  /** The following are milliseconds of `performance.now()`; -1 for a point that was not reached. */
+  readonly startTick: number;
+  readonly requestEndTick: number;
+  readonly upstreamFirstByteTick: number;
+  readonly upstreamEndTick: number;
+  readonly endTick: number;
+  /** The path as it came, before normalisation and rewriting. */
+  readonly originalPath: string;
+  readonly requestHeaderBytes: number;
+  readonly requestBodyBytes: number;
+  readonly responseHeaderBytes: number;
+  readonly responseBodyBytes: number;
+  /** What the caller was answered; 0 when it left before an answer. */
+  readonly status: number;
+  /** Envoy's short response flags (UF, UH, URX, UT, NR, UO, UC, DC, LR, DPE, FI, DI, SI, UMSDR…), `,` between; '' for none. */
+  readonly flags: string;
+  /** Envoy's %RESPONSE_CODE_DETAILS%: `via_upstream`, `rbac_access_denied_matched_policy[…]`, …. */
+  readonly details: string;
+  /** %UPSTREAM_TRANSPORT_FAILURE_REASON%; ''. */
+  readonly upstreamFailure: string;
+  readonly virtualHost: VirtualHost | null;
+  readonly route: Route | null;
+  readonly cluster: Cluster | null;
+  readonly endpoint: Endpoint | null;
+  /** Where the upstream connection went, and from where. */
+  readonly upstreamRemote: Address | null;
+  readonly upstreamLocal: Address | null;
+  /** Whether the upstream connection was mutual TLS. */
+  readonly upstreamMtls: boolean;
+  /** Attempts made, the first included; 0 when none was. */
+  readonly attempts: number;
+  /** Header of the response as the caller got it, by lower-case name, joined by `,`; null when absent. */
+  responseHeader(name: string): string | null;
+  /** Trailer of the response, or null. */
+  responseTrailer(name: string): string | null;
+}
+
+/** One TCP connection that was relayed, for logs and metrics. Counters grow while it lives. */
+export interface TcpSession {
+  readonly connection: ConnectionFacts;
+  readonly listener: Listener;
+  readonly proxy: TcpProxy | null;
+  readonly cluster: Cluster | null;
+  readonly endpoint: Endpoint | null;
+  readonly startedAtMs: number;
+  readonly startTick: number;
+  /** -1 while it is open. */
+  readonly endTick: number;
+  /** Bytes from the caller. */
+  readonly receivedBytes: number;
+  /** Bytes to the caller. */
+  readonly sentBytes: number;
+  readonly flags: string;
+  readonly details: string;
+  readonly upstreamFailure: string;
+  readonly upstreamRemote: Address | null;
+  readonly upstreamLocal: Address | null;
+  readonly upstreamMtls: boolean;
+}
+
+/** What the data path tells the world. None of these may throw or keep what it was given. */
+export interface Telemetry {
+  /** Once for each request, after its last byte. */
+  finish(exchange: Exchange): void;
+  /** Once when a TCP relay has its upstream connection. */
+  tcpOpened(session: TcpSession): void;
+  /** Once when it is over; `tcpOpened` may be missing when it never reached an upstream. */
+  tcpClosed(session: TcpSession): void;
+}

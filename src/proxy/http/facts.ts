@@ -1,0 +1,24 @@
+import type { Address, PeerIdentity } from '../net/connection.ts';
+
+/** All that a decision about a request may look at: routing, authorization and faults are functions of this and the table. */
+export interface RequestFacts {
+  readonly method: string;
+  /** Path with query, after normalisation: what every matcher sees. */
+  readonly path: string;
+  /** The Host header or :authority as sent, '' when absent. */
+  readonly authority: string;
+  readonly scheme: 'http' | 'https';
+  /** Value by lower-case name, several joined by `,` in their order; null when absent. Knows :method, :path, :authority and :scheme. */
+  header(name: string): string | null;
+  readonly peer: PeerIdentity | null;
+  readonly mtls: boolean;
+  readonly sni: string;
+  /** The caller as the socket shows it (Envoy: direct_remote_ip). */
+  readonly source: Address;
+  /** The caller after x-forwarded-for is trusted as configured (Envoy: remote_ip). */
+  readonly client: Address;
+  /** The original destination. */
+  readonly destination: Address;
+  /** Draws 0 ≤ n < 1,000,000 once a request, so that fractions of one request agree; explain gives a fixed one. */
+  readonly random: number;
+}
