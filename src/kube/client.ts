@@ -66,15 +66,26 @@ export interface KubeClient {
   /** Every object of the selection, fetched page by page. */
   list<T extends ApiObject>(of: Resource<T>, selection?: Selection & CallOptions): Promise<Listing<T>>;
   /** The same, a page at a time; `resourceVersion` is the list's. */
-  pages<T extends ApiObject>(of: Resource<T>, selection?: Selection & CallOptions & { pageSize?: number }): AsyncGenerator<Listing<T>>;
+  pages<T extends ApiObject>(
+    of: Resource<T>,
+    selection?: Selection & CallOptions & { pageSize?: number },
+  ): AsyncGenerator<Listing<T>>;
   /** Changes after `resourceVersion`, bookmarks included, until the server ends the watch; throws `ApiError` 410 when the version has expired. */
   watch<T extends ApiObject>(
     of: Resource<T>,
     selection: Selection & { resourceVersion: string; timeoutSeconds: number; stallMs: number; signal: AbortSignal },
   ): AsyncGenerator<WatchEvent<T>>;
-  create<T extends ApiObject>(of: Resource<T>, object: T, options?: CallOptions & { fieldManager?: string; dryRun?: boolean }): Promise<T>;
+  create<T extends ApiObject>(
+    of: Resource<T>,
+    object: T,
+    options?: CallOptions & { fieldManager?: string; dryRun?: boolean },
+  ): Promise<T>;
   /** Replaces the object; a `resourceVersion` in it makes a concurrent change fail with 409. */
-  update<T extends ApiObject>(of: Resource<T>, object: T, options?: CallOptions & { fieldManager?: string }): Promise<T>;
+  update<T extends ApiObject>(
+    of: Resource<T>,
+    object: T,
+    options?: CallOptions & { fieldManager?: string },
+  ): Promise<T>;
   /** Server-side apply. */
   apply<T extends ApiObject>(of: Resource<T>, object: T, options: ApplyOptions): Promise<T>;
   /** A list of operations is a JSON patch (RFC 6902), an object a merge patch (RFC 7386). */
@@ -86,12 +97,24 @@ export interface KubeClient {
     options?: CallOptions & { subresource?: 'status'; fieldManager?: string },
   ): Promise<T>;
   /** Merges into the status subresource. */
-  patchStatus<T extends ApiObject>(of: Resource<T>, name: string, namespace: string | undefined, status: object, options?: CallOptions): Promise<T>;
+  patchStatus<T extends ApiObject>(
+    of: Resource<T>,
+    name: string,
+    namespace: string | undefined,
+    status: object,
+    options?: CallOptions,
+  ): Promise<T>;
   /** False when it was not there. */
   delete(of: Resource, name: string, namespace?: string, options?: DeleteOptions): Promise<boolean>;
 
   /** A token of a service account for `audience`. */
-  requestToken(serviceAccount: string, namespace: string, audience: string, expirationSeconds: number, options?: CallOptions): Promise<string>;
+  requestToken(
+    serviceAccount: string,
+    namespace: string,
+    audience: string,
+    expirationSeconds: number,
+    options?: CallOptions,
+  ): Promise<string>;
   reviewToken(token: string, audiences: string[], options?: CallOptions): Promise<TokenReviewResult>;
   /** GET of `path` on a pod's port through the API server's proxy. */
   getFromPod(pod: string, namespace: string, port: number, path: string, options?: CallOptions): Promise<string>;

@@ -97,7 +97,12 @@ export function resource<T extends ApiObject = ApiObject>(
   return { apiVersion, kind, plural, namespaced: scope === 'namespaced' };
 }
 
-export const clusterRoles = resource<IClusterRole>('rbac.authorization.k8s.io/v1', 'ClusterRole', 'clusterroles', 'cluster');
+export const clusterRoles = resource<IClusterRole>(
+  'rbac.authorization.k8s.io/v1',
+  'ClusterRole',
+  'clusterroles',
+  'cluster',
+);
 export const clusterRoleBindings = resource<IClusterRoleBinding>(
   'rbac.authorization.k8s.io/v1',
   'ClusterRoleBinding',
@@ -128,7 +133,11 @@ export const mutatingWebhookConfigurations = resource<IMutatingWebhookConfigurat
 );
 export const namespaces = resource<INamespace>('v1', 'Namespace', 'namespaces', 'cluster');
 export const nodes = resource<INode>('v1', 'Node', 'nodes', 'cluster');
-export const podDisruptionBudgets = resource<IPodDisruptionBudget>('policy/v1', 'PodDisruptionBudget', 'poddisruptionbudgets');
+export const podDisruptionBudgets = resource<IPodDisruptionBudget>(
+  'policy/v1',
+  'PodDisruptionBudget',
+  'poddisruptionbudgets',
+);
 export const pods = resource<IPod>('v1', 'Pod', 'pods');
 export const replicaSets = resource<IReplicaSet>('apps/v1', 'ReplicaSet', 'replicasets');
 export const roles = resource<IRole>('rbac.authorization.k8s.io/v1', 'Role', 'roles');
