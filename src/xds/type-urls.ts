@@ -1,0 +1,54 @@
+/** The resource types that are exchanged, under the names that this project uses for them. */
+import type { Cluster } from './gen/envoy/config/cluster/v3/cluster_pb.js';
+import { ClusterSchema } from './gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { ClusterLoadAssignment } from './gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { ClusterLoadAssignmentSchema } from './gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import type { Listener } from './gen/envoy/config/listener/v3/listener_pb.js';
+import { ListenerSchema } from './gen/envoy/config/listener/v3/listener_pb.js';
+import type { RouteConfiguration } from './gen/envoy/config/route/v3/route_pb.js';
+import { RouteConfigurationSchema } from './gen/envoy/config/route/v3/route_pb.js';
+import type { Secret } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { SecretSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+
+/** The message of each type. */
+export interface XdsMessages {
+  cluster: Cluster;
+  endpoint: ClusterLoadAssignment;
+  listener: Listener;
+  route: RouteConfiguration;
+  secret: Secret;
+}
+
+export type XdsType = keyof XdsMessages;
+
+/** Make before break: what others refer to is sent, and asked for, first (Envoy, "Eventual consistency considerations"). */
+export const xdsTypes = ['cluster', 'endpoint', 'listener', 'route', 'secret'] as const satisfies readonly XdsType[];
+
+export const schemas = {
+  cluster: ClusterSchema,
+  endpoint: ClusterLoadAssignmentSchema,
+  listener: ListenerSchema,
+  route: RouteConfigurationSchema,
+  secret: SecretSchema,
+};
+
+export const typeUrls: { readonly [T in XdsType]: string } = {
+  cluster: `type.googleapis.com/${ClusterSchema.typeName}`,
+  endpoint: `type.googleapis.com/${ClusterLoadAssignmentSchema.typeName}`,
+  listener: `type.googleapis.com/${ListenerSchema.typeName}`,
+  route: `type.googleapis.com/${RouteConfigurationSchema.typeName}`,
+  secret: `type.googleapis.com/${SecretSchema.typeName}`,
+};
+
+const byUrl = new Map<string, XdsType>(xdsTypes.map((type) => [typeUrls[type], type]));
+
+/** Null for a type that is not spoken here. */
+export const typeOfUrl = (url: string): XdsType | null => byUrl.get(url) ?? null;
+
+/** CDS and LDS are asked for as a whole; of the others only the names that something refers to. */
+export const isWildcardType = (type: XdsType): boolean => type === 'cluster' || type === 'listener';
+
+/** The name by which a resource of the type is asked for. */
+export function nameOf<T extends XdsType>(type: T, message: XdsMessages[T]): string {
+  return type === 'endpoint' ? (message as ClusterLoadAssignment).clusterName : (message as { name: string }).name;
+}
