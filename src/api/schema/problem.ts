@@ -1,0 +1,64 @@
+/** What is wrong with one field. */
+export interface Problem {
+  /** The field in JSON notation, from the object's root: `spec.http[2].match[0].headers["x-user"].exact`. */
+  path: string;
+  /** Reads on from the path: `must be 1–65535, is 99999`. */
+  message: string;
+  code: ProblemCode;
+}
+
+export type ProblemCode =
+  | 'type'
+  | 'required'
+  | 'unknownField'
+  | 'unknownKind'
+  | 'range'
+  | 'enum'
+  | 'format'
+  | 'oneOf'
+  | 'conflict'
+  | 'duplicate'
+  | 'deprecated'
+  | 'unreachable'
+  | 'rule';
+
+export interface Validation {
+  /** Each makes the object unacceptable. */
+  errors: Problem[];
+  /** Each lets the object in, though it may not do what its author expects. */
+  warnings: Problem[];
+}
+
+export type Path = ReadonlyArray<string | number>;
+
+/** Where rules put what they find; paths are relative to the value that the rule was given. */
+export interface Report {
+  error(path: Path, message: string, code?: ProblemCode): void;
+  warning(path: Path, message: string, code?: ProblemCode): void;
+}
+
+const plainKey = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** Writes path segments as JSON notation does: `['http', 0, 'headers', 'x-user']` → `http[0].headers["x-user"]`. */
+export function formatPath(path: Path): string {
+  let text = '';
+  for (const segment of path) {
+    if (typeof segment === 'number') text += `[${segment}]`;
+    else if (plainKey.test(segment)) text += text ? `.${segment}` : segment;
+    else text += `[${JSON.stringify(segment)}]`;
+  }
+  return text;
+}
+
+/** Reads JSON notation back into segments; the inverse of `formatPath`. */
+export function parsePath(text: string): Array<string | number> {
+  return Array.from(text.matchAll(/\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]|([^.[\]]+)/g), (part) =>
+    part[1] !== undefined ? Number(part[1]) : part[2] !== undefined ? (JSON.parse(part[2]) as string) : part[3],
+  );
+}
+
+/** Shows a value in a message: short, on one line. */
+export function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
