@@ -1,6 +1,6 @@
 export default {
   files: ['src/**/*.test.ts', 'samples/**/*.test.ts', 'tools/**/*.test.ts'],
-  extensions: { ts: 'module' },
+  extensions: ['ts'],
   failFast: false,
   timeout: '120s',
 };
