@@ -1,0 +1,34 @@
+/**
+ * Every verb of the command line. A verb lives in `verbs/<name>.ts`, which exports `default verb({…})`, and has one line
+ * here; its code is read only when it is called.
+ */
+import type { Verb } from './verb.ts';
+
+interface Entry {
+  summary: string;
+  aliases?: readonly string[];
+  load(): Promise<{ default: unknown }>;
+}
+
+export const registry: Readonly<Record<string, Entry>> = {
+  help: { summary: 'Show what lateen can do', load: () => import('./verbs/help.ts') },
+  'proxy-status': {
+    summary: 'Show which proxies have taken which configuration',
+    aliases: ['ps'],
+    load: () => import('./verbs/proxy-status.ts'),
+  },
+  version: {
+    summary: 'Show the versions of client, control plane and proxies',
+    load: () => import('./verbs/version.ts'),
+  },
+};
+
+/** The verb's full name, or `null`. */
+export function findVerb(word: string): string | null {
+  if (Object.hasOwn(registry, word)) return word;
+  return Object.keys(registry).find((name) => registry[name].aliases?.includes(word)) ?? null;
+}
+
+export async function loadVerb(name: string): Promise<Verb> {
+  return (await registry[name].load()).default as Verb;
+}
