@@ -1,24 +1,15 @@
 /** The proxy's side of the aggregated discovery service (Envoy documentation, "xDS REST and gRPC protocol"). */
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { NodeSchema } from './gen/envoy/config/core/v3/base_pb.js';
-import type { XdsMessages, XdsType } from './type-urls.ts';
 
-/** Where a gRPC server is and how each side proves itself. The functions are asked at every new connection, so renewed files count. */
-export interface GrpcTarget {
-  host: string;
-  port: number;
-  /** `null` speaks plaintext HTTP/2 (prior knowledge). */
-  tls: {
-    /** Name that the server's certificate must carry; `host` unless told. */
-    serverName?: string;
-    /** PEM of the roots that may have signed it. */
-    roots(): string | Buffer | Promise<string | Buffer>;
-    /** Mesh certificate chain and key in PEM, or null to show none. */
-    certificate?(): { chain: string | Buffer; key: string | Buffer } | null;
-  } | null;
-  /** Bearer token, or null for none. */
-  token?(): string | null | Promise<string | null>;
-}
+import { setTimeout } from 'node:timers/promises';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { type AdsStream, adsMethods, DeltaStream, SotwStream } from './ads-stream.ts';
+import { NodeSchema } from './gen/envoy/config/core/v3/base_pb.js';
+import type { GrpcTarget } from './grpc/client.ts';
+import { openChannel } from './grpc/client.ts';
+import { TypeStore } from './type-store.ts';
+import { isWildcardType, type XdsMessages, type XdsType, xdsTypes } from './type-urls.ts';
+
+export type { GrpcTarget } from './grpc/client.ts';
 
 /** What one response changed, decoded. `removed` names were there before. */
 export type XdsUpdate = {
@@ -84,4 +75,136 @@ export interface AdsClient {
   readonly state: AdsState;
   /** Ends the connection; nothing is reported afterwards. */
   stop(): Promise<void>;
+}
+
+/** Nothing is sent before `start`. */
+export function createAdsClient(options: AdsClientOptions): AdsClient {
+  return new Client(options);
+}
+
+class Client implements AdsClient {
+  readonly #options: AdsClientOptions;
+  readonly #stores = Object.fromEntries(xdsTypes.map((type) => [type, new TypeStore(type)])) as {
+    [T in XdsType]: TypeStore;
+  };
+  readonly #stopping = new AbortController();
+  #stream: AdsStream | null = null;
+  #connection: AdsState['connection'] = 'disconnected';
+  #lastError: string | null = null;
+  #controlPlane: string | null = null;
+  #run: Promise<void> = Promise.resolve();
+
+  constructor(options: AdsClientOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#run = this.#follow();
+  }
+
+  subscribe(type: XdsType, names: Iterable<string>): void {
+    if (isWildcardType(type)) return;
+    const { added, dropped } = this.#stores[type].want(names);
+    this.#stream?.changeNames(type, added, dropped);
+  }
+
+  get state(): AdsState {
+    const types = Object.fromEntries(xdsTypes.map((type) => [type, stateOf(this.#stores[type])]));
+    return {
+      connection: this.#connection,
+      lastError: this.#lastError,
+      controlPlane: this.#controlPlane,
+      types: types as AdsState['types'],
+    };
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#run;
+  }
+
+  async #follow(): Promise<void> {
+    const { signal } = this.#stopping;
+    const { firstBackoffMs = 500, maxBackoffMs = 15_000 } = this.#options;
+    let failures = 0;
+    while (!signal.aborted) {
+      this.#become('connecting');
+      const wasHeard = await this.#connectOnce().catch((error: Error) => {
+        this.#lastError = error.message;
+        return false;
+      });
+      if (signal.aborted) break;
+      this.#become('disconnected');
+      // A server that spoke and went away is being replaced: the next one is asked soon, though not by everyone at once.
+      failures = wasHeard ? 0 : failures + 1;
+      const pauseMs = Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.min(failures, 20)) * (0.5 + Math.random() / 2);
+      await setTimeout(pauseMs, undefined, { signal }).catch(() => {});
+    }
+    this.#become('stopped');
+  }
+
+  /** Follows one stream to its end; true when the server said anything. */
+  async #connectOnce(): Promise<boolean> {
+    const { target, protocol = 'delta', keepaliveMs, maxMessageBytes } = this.#options;
+    const { signal } = this.#stopping;
+    const channel = await openChannel(target, { keepaliveMs, maxMessageBytes, signal });
+    let wasHeard = false;
+    try {
+      const error = await new Promise<Error | null>((resolve) => {
+        const call = channel.call(adsMethods[protocol], {
+          onMessage: (message) => {
+            if (signal.aborted) return;
+            wasHeard = true;
+            try {
+              stream.receive(message);
+            } catch (error) {
+              call.cancel();
+              resolve(new Error(`an unreadable response: ${(error as Error).message}`));
+            }
+            this.#options.onState?.(this.state);
+          },
+          onEnd: resolve,
+        });
+        const stream = this.#openStream(protocol, (message) => call.send(message));
+        const onAbort = () => call.cancel();
+        signal.addEventListener('abort', onAbort, { once: true });
+        if (signal.aborted) onAbort();
+      });
+      this.#lastError = error ? error.message : 'the control plane ended the stream';
+      return wasHeard;
+    } finally {
+      this.#stream = null;
+      channel.close();
+    }
+  }
+
+  #openStream(protocol: 'delta' | 'sotw', send: (message: Uint8Array) => void): AdsStream {
+    const { node, onUpdate } = this.#options;
+    const Dialect = protocol === 'delta' ? DeltaStream : SotwStream;
+    const stream = new Dialect({
+      node: create(NodeSchema, node),
+      stores: this.#stores,
+      send,
+      onUpdate,
+      onControlPlane: (identifier) => {
+        this.#controlPlane = identifier;
+      },
+    });
+    this.#stream = stream;
+    this.#become('connected');
+    stream.open();
+    return stream;
+  }
+
+  #become(connection: AdsState['connection']): void {
+    if (this.#connection === connection) return;
+    this.#connection = connection;
+    if (!this.#stopping.signal.aborted) this.#options.onState?.(this.state);
+  }
+}
+
+function stateOf(store: TypeStore): AdsTypeState {
+  const { version, accepted, rejected, lastRejection, pending } = store;
+  const subscribed = isWildcardType(store.type) ? ['*'] : [...store.wanted];
+  return { subscribed, pending, count: store.held.size, version, accepted, rejected, lastRejection };
 }
