@@ -6,7 +6,7 @@
  * absent, so that the request path stays monomorphic. Nothing here holds a socket or a counter: what lives longer
  * than a push (connection pools, outlier state, statistics) is kept by the runtime under the cluster's name.
  */
-import type { AccessLogFormat } from '../telemetry/access-log.ts';
+import type { AccessLogFilter, AccessLogFormat } from '../telemetry/access-log.ts';
 import type { StringMatch } from './match.ts';
 
 export interface Table {
@@ -98,8 +98,11 @@ export interface UpstreamTls {
 export interface HttpManager {
   readonly statPrefix: string;
   readonly codec: 'auto' | 'http1' | 'http2';
-  /** Inline, or the name in `Table.routeTables` (RDS). */
-  readonly routes: RouteTable;
+  /**
+   * Look the routes up in `Table.routeTables` under this name for each request, so that open connections follow a push.
+   * The table always holds it; inline routes are held under a made-up name.
+   */
+  readonly routeName: string;
   readonly rbac: readonly Rbac[];
   readonly fault: Fault | null;
   readonly accessLogs: readonly AccessLogSink[];
@@ -107,6 +110,8 @@ export interface HttpManager {
   readonly serverHeader: 'overwrite' | 'appendIfAbsent' | 'passThrough';
   readonly useRemoteAddress: boolean;
   readonly xffNumTrustedHops: number;
+  /** What a sanitizeSet or appendForward element tells besides By and Hash. */
+  readonly clientCertDetails: { readonly subject: boolean; readonly cert: boolean; readonly chain: boolean; readonly dns: boolean; readonly uri: boolean };
   readonly forwardClientCert: 'sanitize' | 'forwardOnly' | 'appendForward' | 'sanitizeSet' | 'alwaysForwardOnly';
   readonly normalizePath: boolean;
   readonly mergeSlashes: boolean;
@@ -115,10 +120,16 @@ export interface HttpManager {
   readonly maxRequestHeadersBytes: number;
   readonly maxRequestHeaders: number;
   readonly requestHeadersTimeoutMs: number;
+  /** From the first byte of a request to its last; 0 is off. */
+  readonly requestTimeoutMs: number;
   readonly streamIdleTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly drainTimeoutMs: number;
   readonly generateRequestId: boolean;
+  /** Keeps an x-request-id that came from outside; false replaces it when `useRemoteAddress` marks the edge. */
+  readonly preserveExternalRequestId: boolean;
+  /** No x-envoy-* headers are made (Envoy: Router.suppress_envoy_headers). */
+  readonly suppressEnvoyHeaders: boolean;
 }
 
 export interface TcpProxy {
@@ -133,6 +144,8 @@ export interface AccessLogSink {
   /** A path; /dev/stdout and /dev/stderr go to the process's own streams. */
   readonly path: string;
   readonly format: AccessLogFormat;
+  /** Null logs everything. Listener sinks filter in the same way. */
+  readonly filter: AccessLogFilter | null;
 }
 
 export interface RouteTable {
