@@ -25,7 +25,7 @@ const house: Record<string, Room> = {
   webhook: { rooms: ['kube', 'api', 'lib'], packages: ['fastify', 'fast-json-patch', 'yaml', 'pino'] },
   control: {
     rooms: ['kube', 'api', 'xds', 'lib', 'webhook'],
-    packages: ['@bufbuild/protobuf', '@connectrpc/connect', '@connectrpc/connect-node', '@peculiar/x509', 'jose', 'fastify', 'yaml', 'pino'],
+    packages: ['@bufbuild/protobuf', '@connectrpc/connect', '@connectrpc/connect-node', '@peculiar/x509', 'reflect-metadata', 'jose', 'fastify', 'yaml', 'pino'],
   },
   proxy: {
     rooms: ['xds', 'lib'],
