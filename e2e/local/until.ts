@@ -1,0 +1,12 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** Asks again every 50 ms until the probe gives something truthy, which is returned. Throws, naming the thing, after `limitMs`. */
+export async function until<T>(what: string, limitMs: number, probe: () => T | Promise<T>): Promise<NonNullable<T>> {
+  const deadline = Date.now() + limitMs;
+  for (;;) {
+    const found = await probe();
+    if (found) return found as NonNullable<T>;
+    if (Date.now() > deadline) throw new Error(`${what}: not ready after ${limitMs / 1000} s`);
+    await pause(50);
+  }
+}
