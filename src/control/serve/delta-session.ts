@@ -1,0 +1,244 @@
+/**
+ * The incremental dialect of the aggregated discovery service, served.
+ *
+ * Of each type at most one push is under way; what changes meanwhile goes out with the acknowledgement. Requests for names are
+ * answered at once. Clusters that vanish are taken away only when the listeners and routes that may name them are acknowledged:
+ *
+ *   clusters added, changed ─► endpoints ─► listeners ─► routes ─► all acknowledged ─► clusters removed
+ */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import {
+  type DeltaDiscoveryRequest,
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+} from '../../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
+import { GrpcError } from '../../xds/grpc/status.ts';
+import { isWildcardType, typeOfUrl, typeUrls, type XdsType, xdsTypes } from '../../xds/type-urls.ts';
+import { emptySet, type Resource, type ResourceSet } from './resources.ts';
+import { maxNames, type Nack, type Session, type SessionOptions, type TypeStatus } from './session.ts';
+
+/** A response is cut so that clients with gRPC's usual limit of 4 MiB can read it. */
+const maxResponseBytes = 3 << 20;
+
+interface Push {
+  version: string;
+  names: string[];
+  sentAtMs: number;
+}
+
+interface Subscription {
+  wildcard: boolean;
+  names: Set<string>;
+  /** By name the version that the proxy was sent; '' for "there is none". */
+  sent: Map<string, string>;
+  /** By nonce, what the proxy has not answered yet. */
+  unanswered: Map<string, Push>;
+  /** A push waits for an answer to the one before. */
+  isBehind: boolean;
+  sentNonce: string;
+  sentVersion: string;
+  ackedNonce: string;
+  ackedVersion: string;
+  error: string | null;
+}
+
+export class DeltaSession implements Session {
+  node: Node | null = null;
+  readonly #options: SessionOptions;
+  readonly #subscriptions = new Map<XdsType, Subscription>();
+  #set: ResourceSet = emptySet;
+  #isReady = false;
+  #nonce = 0;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  receive(message: Buffer): void {
+    const request = fromBinary(DeltaDiscoveryRequestSchema, message);
+    this.node ??= request.node ?? null;
+    if (!this.node) throw new GrpcError('invalidArgument', 'the first request names no node');
+    const type = typeOfUrl(request.typeUrl);
+    // Types that this server knows nothing of have no resources; silence is what tells so.
+    if (!type) return;
+    const known = this.#subscriptions.get(type);
+    const subscription = known ?? newSubscription();
+    this.#subscriptions.set(type, subscription);
+    if (request.responseNonce) this.#takeAnswer(type, subscription, request);
+    const isAsking = takeNames(type, subscription, request, known === undefined);
+    if (!this.#isReady) return;
+    // Asking is answered even with nothing: without an answer a client waits for its first fetch to time out.
+    if (isAsking) this.#push(type, subscription, known === undefined, type !== 'cluster');
+    else if (subscription.isBehind) this.#pushUnlessBusy(type, subscription);
+    this.#releaseRemovals();
+  }
+
+  update(set: ResourceSet): void {
+    const isFirst = !this.#isReady;
+    this.#set = set;
+    this.#isReady = true;
+    for (const type of xdsTypes) {
+      const subscription = this.#subscriptions.get(type);
+      if (!subscription) continue;
+      if (isFirst) this.#push(type, subscription, true, type !== 'cluster');
+      else this.#pushUnlessBusy(type, subscription);
+    }
+    this.#releaseRemovals();
+  }
+
+  status(): Partial<Record<XdsType, TypeStatus>> {
+    const entries = Array.from(this.#subscriptions, ([type, each]): [XdsType, TypeStatus] => {
+      const { sentNonce, sentVersion, ackedNonce, ackedVersion, error } = each;
+      const subscribed = each.wildcard ? ['*', ...each.names] : [...each.names];
+      const count = [...each.sent.values()].filter((version) => version !== '').length;
+      return [type, { subscribed, sentNonce, sentVersion, ackedNonce, ackedVersion, count, error }];
+    });
+    return Object.fromEntries(entries);
+  }
+
+  #takeAnswer(type: XdsType, subscription: Subscription, request: DeltaDiscoveryRequest): void {
+    const push = subscription.unanswered.get(request.responseNonce);
+    if (!push) return;
+    subscription.unanswered.delete(request.responseNonce);
+    if (request.errorDetail) {
+      const { message } = request.errorDetail;
+      subscription.error = message;
+      const nack: Nack = { type, version: push.version, message, names: push.names };
+      this.#options.onNack(nack);
+      return;
+    }
+    subscription.error = null;
+    subscription.ackedNonce = request.responseNonce;
+    subscription.ackedVersion = push.version;
+    this.#options.onAck?.(type, this.#nowMs() - push.sentAtMs);
+  }
+
+  #pushUnlessBusy(type: XdsType, subscription: Subscription): void {
+    subscription.isBehind = subscription.unanswered.size > 0;
+    if (!subscription.isBehind) this.#push(type, subscription, false, type !== 'cluster');
+  }
+
+  #releaseRemovals(): void {
+    const clusters = this.#subscriptions.get('cluster');
+    if (!clusters || !this.#isReady) return;
+    const isBusy = (['cluster', 'listener', 'route'] as const).some((type) => {
+      const each = this.#subscriptions.get(type);
+      return each !== undefined && (each.isBehind || each.unanswered.size > 0);
+    });
+    if (!isBusy) this.#push('cluster', clusters, false, true);
+  }
+
+  #push(type: XdsType, subscription: Subscription, mustAnswer: boolean, withRemovals: boolean): void {
+    const { wildcard, names, sent } = subscription;
+    const current = this.#set.types[type];
+    const changed: Resource[] = [];
+    const removed: string[] = [];
+    const consider = (resource: Resource) => {
+      if (sent.get(resource.name) !== resource.version) changed.push(resource);
+    };
+    if (wildcard) for (const resource of current.values()) consider(resource);
+    for (const name of names) {
+      const resource = current.get(name);
+      if (resource && !wildcard) consider(resource);
+      else if (!resource && sent.get(name) !== '') removed.push(name);
+    }
+    if (wildcard && withRemovals)
+      for (const [name, version] of sent)
+        if (version !== '' && !current.has(name) && !names.has(name)) removed.push(name);
+    if (changed.length === 0 && removed.length === 0 && !mustAnswer) return;
+
+    for (const { name, version } of changed) {
+      // A changed cluster is warm only when its endpoints have come again (Envoy, "Cluster warming").
+      if (type === 'cluster' && sent.has(name)) this.#forgetEndpoints(name);
+      sent.set(name, version);
+    }
+    for (const name of removed)
+      if (names.has(name)) sent.set(name, '');
+      else sent.delete(name);
+    for (const part of split(changed)) this.#send(type, subscription, part, removed.splice(0));
+  }
+
+  #forgetEndpoints(cluster: string): void {
+    const endpoints = this.#subscriptions.get('endpoint');
+    if (!endpoints?.sent.delete(cluster)) return;
+    endpoints.isBehind = true;
+  }
+
+  #send(type: XdsType, subscription: Subscription, resources: readonly Resource[], removed: string[]): void {
+    const nonce = `${++this.#nonce}`;
+    const { version } = this.#set;
+    const response = create(DeltaDiscoveryResponseSchema, {
+      typeUrl: typeUrls[type],
+      nonce,
+      systemVersionInfo: version,
+      removedResources: removed,
+      resources: resources.map(({ name, version, any }) => ({ name, version, resource: any })),
+      controlPlane: { identifier: this.#options.identifier },
+    });
+    const names = [...resources.map(({ name }) => name), ...removed];
+    subscription.unanswered.set(nonce, { version, names, sentAtMs: this.#nowMs() });
+    subscription.sentNonce = nonce;
+    subscription.sentVersion = version;
+    subscription.isBehind = false;
+    this.#options.send(toBinary(DeltaDiscoveryResponseSchema, response), type);
+  }
+
+  #nowMs(): number {
+    return this.#options.nowMs?.() ?? performance.now();
+  }
+}
+
+function newSubscription(): Subscription {
+  return {
+    wildcard: false,
+    names: new Set(),
+    sent: new Map(),
+    unanswered: new Map(),
+    isBehind: false,
+    sentNonce: '',
+    sentVersion: '',
+    ackedNonce: '',
+    ackedVersion: '',
+    error: null,
+  };
+}
+
+/** Takes over what the request adds and drops; true when it asks for anything. */
+function takeNames(type: XdsType, to: Subscription, request: DeltaDiscoveryRequest, isFirst: boolean): boolean {
+  for (const name of request.resourceNamesUnsubscribe) {
+    if (name === '*') to.wildcard = false;
+    to.names.delete(name);
+    if (!to.wildcard) to.sent.delete(name);
+  }
+  if (isFirst)
+    for (const [name, version] of Object.entries(request.initialResourceVersions)) to.sent.set(name, version);
+  for (const name of request.resourceNamesSubscribe) {
+    if (name === '*') to.wildcard = true;
+    else {
+      to.names.add(name);
+      // Asked for again: the client wants it even if it had it (unless it has just said which version it holds).
+      if (!isFirst) to.sent.delete(name);
+    }
+  }
+  if (to.names.size > maxNames)
+    throw new GrpcError('resourceExhausted', `more than ${maxNames} names of ${typeUrls[type]}`);
+  // A first request without names asks for everything (Envoy, "How the client specifies what resources to return").
+  if (isFirst && request.resourceNamesSubscribe.length === 0 && isWildcardType(type)) to.wildcard = true;
+  return isFirst || request.resourceNamesSubscribe.length > 0;
+}
+
+function* split(resources: readonly Resource[]): Generator<readonly Resource[]> {
+  let from = 0;
+  let bytes = 0;
+  for (let at = 0; at < resources.length; at++) {
+    const size = resources[at].any.value.length;
+    if (at > from && bytes + size > maxResponseBytes) {
+      yield resources.slice(from, at);
+      from = at;
+      bytes = 0;
+    }
+    bytes += size;
+  }
+  yield resources.slice(from);
+}
