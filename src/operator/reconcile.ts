@@ -1,0 +1,258 @@
+/**
+ * One look at an IstioInstallation: what should be, what is, the writes between the two, and its status. Level-based: it is
+ * told a name and never what happened, so a missed event, a restart or a second run changes nothing.
+ */
+import type { IstioInstallation, IstioInstallationSpec } from '../api/installation/istio-installation.ts';
+import { validate } from '../api/validate.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { type Clock, systemClock } from '../kube/clock.ts';
+import { isNotFound } from '../kube/error.ts';
+import { type ApiObject, keyOf, resource } from '../kube/object.ts';
+import type { Outcome } from '../kube/work-queue.ts';
+import { version } from '../lib/version.ts';
+import { applyChanges, type Change, changesNeeded } from './apply.ts';
+import { resourceOf, title } from './kinds.ts';
+import { uninstallFinalizer } from './labels.ts';
+import type { LiveObjects } from './live-objects.ts';
+import { resolve } from './profile.ts';
+import { removeStep, wasAppliedByUs } from './removal.ts';
+import { type Component, render } from './render.ts';
+import { observe, type Reconciliation } from './status.ts';
+
+export const installations = resource<IstioInstallation>(
+  'lateen.dev/v1alpha1',
+  'IstioInstallation',
+  'istioinstallations',
+  'cluster',
+);
+
+export interface Log {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface ReconcilerOptions {
+  client: KubeClient;
+  live: LiveObjects;
+  /** Every installation, from an informer. */
+  installations: { get(name: string): IstioInstallation | undefined; values(): IstioInstallation[] };
+  log: Log;
+  clock?: Clock;
+}
+
+interface Rendering {
+  revision: string;
+  version: string;
+  components: Component[];
+}
+
+/** How long after a failure that a retry may mend, and how often a removal looks again. */
+const retryMs = 2_000;
+const removalPollMs = 500;
+
+export class Reconciler {
+  readonly #client: KubeClient;
+  readonly #live: LiveObjects;
+  readonly #installations: ReconcilerOptions['installations'];
+  readonly #log: Log;
+  readonly #clock: Clock;
+  /** By uid: what was rendered from the last valid spec. */
+  readonly #lastGood = new Map<string, Rendering>();
+  /** By uid: the status as last written, which the informer may not have shown yet. */
+  readonly #lastStatus = new Map<string, string>();
+
+  constructor({ client, live, installations, log, clock = systemClock }: ReconcilerOptions) {
+    this.#client = client;
+    this.#live = live;
+    this.#installations = installations;
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  async reconcile(name: string, signal: AbortSignal): Promise<Outcome> {
+    const installation = this.#installations.get(name);
+    if (!installation) return undefined;
+    if (installation.metadata.deletionTimestamp) return this.#remove(installation, signal);
+    if (!installation.metadata.finalizers?.includes(uninstallFinalizer)) {
+      // Before the first object: from now on it cannot go without them.
+      await this.#setFinalizers(
+        installation,
+        [...(installation.metadata.finalizers ?? []), uninstallFinalizer],
+        signal,
+      );
+    }
+
+    const problems = problemsOf(installation);
+    const uid = installation.metadata.uid ?? name;
+    if (problems === null) this.#lastGood.set(uid, rendering(installation));
+    const rendered = this.#lastGood.get(uid);
+    if (!rendered) {
+      await this.#report(installation, null, { outcome: 'invalid', message: problems ?? '' }, [], signal);
+      return undefined;
+    }
+    const objects = rendered.components.flatMap((component) => component.objects);
+    const needed = changesNeeded(this.#live, objects);
+    const missing = missingAgain(installation, needed);
+    // Told before it is mended, so that whoever watches learns of it however quick the repair is.
+    if (missing.length > 0) await this.#report(installation, rendered, { outcome: 'applied' }, missing, signal);
+
+    const {
+      changes,
+      problems: failures,
+      conflicts,
+    } = await applyChanges(this.#client, this.#live, name, needed, signal);
+    for (const { object, reason } of changes)
+      this.#log.info({ installation: name, object: title(object), reason }, 'applied');
+    await this.#prune(name, objects, signal);
+
+    let reconciliation: Reconciliation = { outcome: 'applied' };
+    if (problems !== null)
+      reconciliation = { outcome: 'invalid', message: `${problems}; the last valid spec stays in force` };
+    else if (conflicts.length > 0) reconciliation = { outcome: 'conflict', message: conflicts.join('; ') };
+    else if (failures.length > 0) reconciliation = { outcome: 'failed', message: failures.join('; ') };
+    await this.#report(installation, rendered, reconciliation, [], signal);
+
+    if (failures.length > 0) throw new Error(failures.join('; '));
+    return conflicts.length > 0 ? { requeueAfterMs: retryMs * 5 } : undefined;
+  }
+
+  /** Removes what carries our label and is rendered no more: a component switched off, a renamed gateway. */
+  async #prune(owner: string, objects: ApiObject[], signal: AbortSignal): Promise<void> {
+    const wanted = new Set(objects.map((object) => `${object.kind} ${keyOf(object)}`));
+    for (const object of this.#live.ownedBy(owner)) {
+      if (wanted.has(`${object.kind} ${keyOf(object)}`) || object.metadata?.deletionTimestamp) continue;
+      if (!(await wasAppliedByUs({ client: this.#client, signal }, object))) continue;
+      const { name = '', namespace, uid } = object.metadata ?? {};
+      await this.#client.delete(resourceOf(object), name, namespace, { propagation: 'Background', uid, signal });
+      this.#log.info({ installation: owner, object: title(object) }, 'removed, as it is rendered no more');
+    }
+  }
+
+  async #remove(installation: IstioInstallation, signal: AbortSignal): Promise<Outcome> {
+    const { name = '', uid = '', finalizers = [] } = installation.metadata;
+    if (!finalizers.includes(uninstallFinalizer)) return undefined;
+    const rendered = this.#lastGood.get(uid) ?? (problemsOf(installation) === null ? rendering(installation) : null);
+    const namespaces = new Set([
+      installation.spec?.namespace ?? 'istio-system',
+      ...(rendered?.components ?? []).map((each) => each.namespace),
+    ]);
+    const isLast = this.#installations
+      .values()
+      .every((other) => other.metadata.name === name || other.metadata.deletionTimestamp);
+    const waitingFor = await removeStep({
+      client: this.#client,
+      live: this.#live,
+      owner: name,
+      namespaces: [...namespaces],
+      isLast,
+      nowMs: this.#clock.wallMs(),
+      signal,
+    });
+    if (waitingFor !== null) {
+      await this.#report(
+        installation,
+        rendered,
+        { outcome: 'removing', message: `waiting for ${waitingFor}` },
+        [],
+        signal,
+      );
+      return { requeueAfterMs: removalPollMs };
+    }
+    await this.#setFinalizers(
+      installation,
+      finalizers.filter((each) => each !== uninstallFinalizer),
+      signal,
+    );
+    this.#lastGood.delete(uid);
+    this.#lastStatus.delete(uid);
+    this.#log.info({ installation: name }, 'uninstalled');
+    return undefined;
+  }
+
+  async #setFinalizers({ metadata }: IstioInstallation, finalizers: string[], signal: AbortSignal): Promise<void> {
+    const { name = '', resourceVersion } = metadata;
+    try {
+      await this.#client.patch(
+        installations,
+        name,
+        undefined,
+        { metadata: { finalizers, resourceVersion } },
+        { signal },
+      );
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
+  async #report(
+    { metadata, status: previous, spec }: IstioInstallation,
+    rendered: Rendering | null,
+    reconciliation: Reconciliation,
+    repaired: string[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { name = '', uid = name, generation = 0 } = metadata;
+    const last = this.#lastStatus.get(uid);
+    const before = last ? (JSON.parse(last) as typeof previous) : previous;
+    const status = observe({
+      generation,
+      revision: rendered?.revision ?? spec?.revision ?? 'default',
+      version: rendered?.version ?? version,
+      components: rendered?.components ?? [],
+      live: (object) => this.#live.get(object),
+      reconciliation,
+      repaired,
+      previous: before,
+      nowIso: new Date(this.#clock.wallMs()).toISOString().replace(/\.\d+Z$/, 'Z'),
+    });
+    const text = JSON.stringify(status);
+    if (text === JSON.stringify(before)) return;
+    if (!last && sameStatus(status, previous)) {
+      this.#lastStatus.set(uid, text);
+      return;
+    }
+    try {
+      await this.#client.patchStatus(installations, name, undefined, status, { signal });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+    this.#lastStatus.set(uid, text);
+  }
+}
+
+/** After a restart the written status comes back with its keys in the API server's order. */
+function sameStatus(a: object, b: object | undefined): boolean {
+  const sorted = (value: unknown): unknown =>
+    Array.isArray(value)
+      ? value.map(sorted)
+      : typeof value === 'object' && value !== null
+        ? Object.fromEntries(
+            Object.entries(value)
+              .sort(([x], [y]) => (x < y ? -1 : 1))
+              .map(([key, inner]) => [key, sorted(inner)]),
+          )
+        : value;
+  return b !== undefined && JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+}
+
+function rendering({ metadata, spec }: IstioInstallation): Rendering {
+  const resolved: IstioInstallationSpec = resolve(spec ?? {});
+  return {
+    revision: resolved.revision || 'default',
+    version: resolved.tag ?? resolved.version ?? version,
+    components: render(metadata.name ?? '', resolved),
+  };
+}
+
+/** The spec's errors in one line, null when it has none. */
+function problemsOf(installation: IstioInstallation): string | null {
+  const { errors } = validate({ ...installation, status: undefined });
+  return errors.length === 0 ? null : errors.map(({ path, message }) => `${path} ${message}`).join('; ');
+}
+
+/** What had been there: this generation was reported with all its components ready before. */
+function missingAgain({ metadata, status }: IstioInstallation, needed: Change[]): string[] {
+  const reconciled = status?.conditions?.find(({ type }) => type === 'Reconciled');
+  if (reconciled?.status !== 'True' || reconciled.observedGeneration !== metadata.generation) return [];
+  return needed.filter(({ reason }) => reason === 'missing').map(({ object }) => title(object));
+}
