@@ -157,6 +157,8 @@ export class DeltaSession implements Session {
       if (names.has(name)) sent.set(name, '');
       else sent.delete(name);
     for (const part of split(changed)) this.#send(type, subscription, part, removed.splice(0));
+    const endpoints = type === 'cluster' ? this.#subscriptions.get('endpoint') : undefined;
+    if (endpoints?.isBehind) this.#pushUnlessBusy('endpoint', endpoints);
   }
 
   #forgetEndpoints(cluster: string): void {

@@ -21,7 +21,7 @@ export type ResourceMessages = { readonly [T in XdsType]?: Iterable<XdsMessages[
 
 export function encodeResources(version: string, messages: ResourceMessages): ResourceSet {
   const types = Object.fromEntries(xdsTypes.map((type) => [type, encodeType(type, messages[type] ?? [])]));
-  return { version, types: types as ResourceSet['types'] };
+  return { version, types: types as unknown as ResourceSet['types'] };
 }
 
 function encodeType<T extends XdsType>(type: T, messages: Iterable<XdsMessages[T]>): Map<string, Resource> {
