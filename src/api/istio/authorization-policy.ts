@@ -1,8 +1,9 @@
 /** AuthorizationPolicy (security.istio.io): who may call what. https://istio.io/latest/docs/reference/config/security/authorization-policy/ */
 import { columns } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
-import { array, enumOf, type Infer, object, required, string } from '../schema/schema.ts';
+import { array, enumOf, type Infer, object, required, ruled, string } from '../schema/schema.ts';
 import { type IstioStatus, policyTargetReference, securityKind, text, texts, workloadSelector } from './common.ts';
+import { checkAuthorizationPolicy, checkRule } from './rules/authorization-policy-rules.ts';
 
 const serviceAccounts = array(string({ maxLength: 320 }), { maxItems: 16 });
 
@@ -27,7 +28,7 @@ const source = object(
     cel: [
       {
         rule: '(has(self.serviceAccounts) || has(self.notServiceAccounts)) ? (!has(self.principals) && !has(self.notPrincipals) && !has(self.namespaces) && !has(self.notNamespaces)) : true',
-        message: 'Cannot set serviceAccounts with namespaces or principals',
+        message: 'serviceAccounts cannot be set together with principals or namespaces',
         holds: (source) =>
           !(source.serviceAccounts || source.notServiceAccounts) ||
           !(source.principals || source.notPrincipals || source.namespaces || source.notNamespaces),
@@ -59,7 +60,7 @@ const spec = object(
   {
     action: enumOf(['ALLOW', 'DENY', 'AUDIT', 'CUSTOM']),
     provider: object({ name: text }),
-    rules: array(rule, { maxItems: 512 }),
+    rules: array(ruled(rule, checkRule), { maxItems: 512 }),
     selector: workloadSelector,
     targetRef: policyTargetReference,
     targetRefs: array(policyTargetReference, { maxItems: 16 }),
@@ -69,7 +70,7 @@ const spec = object(
     cel: [
       {
         rule: '(has(self.selector) ? 1 : 0) + (has(self.targetRef) ? 1 : 0) + (has(self.targetRefs) ? 1 : 0) <= 1',
-        message: 'only one of targetRefs or selector can be set',
+        message: 'at most one of selector, targetRef and targetRefs can be set',
         holds: (spec) =>
           [spec.selector, spec.targetRef, spec.targetRefs].filter((field) => field !== undefined).length <= 1,
       },
@@ -90,4 +91,5 @@ export const authorizationPolicy = securityKind({
   shortName: 'ap',
   columns: columns({ Action: '.spec.action' }),
   spec,
+  rules: [checkAuthorizationPolicy],
 });

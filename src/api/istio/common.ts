@@ -25,12 +25,21 @@ export const isPort: Rule<number> = (port, report) => {
 
 const portCel = {
   rule: '0 < self && self <= 65535',
-  message: 'port must be between 1-65535',
+  message: 'must be 1–65535',
   holds: (port: number) => 0 < port && port <= 65_535,
 };
 
 /** A port that the API server takes as any `uint32` and that we hold to 1–65535. */
 export const port = () => uint32({ rules: [isPort] });
+/** The same where 0 stands for "not set", as protobuf has it. */
+export const optionalPort = () =>
+  uint32({
+    rules: [
+      (port, report) => {
+        if (port !== 0) isPort(port, report);
+      },
+    ],
+  });
 /** A port whose range the API server checks itself. */
 export const checkedPort = () => uint32({ cel: [portCel] });
 
@@ -66,7 +75,7 @@ export const workloadSelector = object({
       cel: [
         {
           rule: '!self.contains("*")',
-          message: 'wildcard not allowed in label value match',
+          message: 'must not have a wildcard',
           holds: (value) => !value.includes('*'),
         },
       ],
@@ -76,12 +85,12 @@ export const workloadSelector = object({
       cel: [
         {
           rule: 'self.all(key, !key.contains("*"))',
-          message: 'wildcard not allowed in label key match',
+          message: 'must have keys without a wildcard',
           holds: (labels) => Object.keys(labels).every((key) => !key.includes('*')),
         },
         {
           rule: 'self.all(key, key.size() != 0)',
-          message: 'key must not be empty',
+          message: 'must have keys that are not empty',
           holds: (labels) => !Object.hasOwn(labels, ''),
         },
       ],
@@ -98,7 +107,7 @@ export const policyTargetReference = object({
     cel: [
       {
         rule: 'self.size() == 0',
-        message: 'cross namespace referencing is not currently supported',
+        message: 'must not be set: a policy targets its own namespace',
         holds: (name) => name === '',
       },
     ],

@@ -13,6 +13,7 @@ import {
   nullable,
   object,
   required,
+  ruled,
   uint32,
 } from '../schema/schema.ts';
 import {
@@ -27,6 +28,8 @@ import {
   texts,
   workloadSelector,
 } from './common.ts';
+import { checkDestinationRule } from './rules/destination-rule-rules.ts';
+import { checkTrafficPolicy } from './rules/traffic-policy-rules.ts';
 
 const connectionPool = object({
   http: object({
@@ -146,13 +149,15 @@ const trafficPolicy = object({
   tunnel: object({ protocol: text, targetHost: required(text), targetPort: required(port()) }),
 });
 
-const subset = object({ labels: labelMap, name: required(text), trafficPolicy });
+const checkedTrafficPolicy = ruled(trafficPolicy, checkTrafficPolicy);
+
+const subset = object({ labels: labelMap, name: required(text), trafficPolicy: checkedTrafficPolicy });
 
 const spec = object({
   exportTo: texts,
   host: required(text),
   subsets: array(subset),
-  trafficPolicy,
+  trafficPolicy: checkedTrafficPolicy,
   workloadSelector,
 });
 
@@ -173,4 +178,5 @@ export const destinationRule = networkingKind({
   shortName: 'dr',
   columns: columns({ Host: '.spec.host' }),
   spec,
+  rules: [checkDestinationRule],
 });

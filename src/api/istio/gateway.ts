@@ -1,7 +1,8 @@
 /** Gateway (networking.istio.io): ports that a gateway's proxies listen on. https://istio.io/latest/docs/reference/config/networking/gateway/ */
 import type { KubeObject } from '../meta.ts';
-import { array, enumOf, type Infer, object, required } from '../schema/schema.ts';
-import { flag, type IstioStatus, labelMap, networkingKind, optionalFlag, port, text, texts } from './common.ts';
+import { array, enumOf, type Infer, object, required, ruled, uint32 } from '../schema/schema.ts';
+import { flag, type IstioStatus, labelMap, networkingKind, optionalFlag, text, texts } from './common.ts';
+import { checkGateway, checkServer } from './rules/gateway-rules.ts';
 
 const tlsVersion = enumOf(['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3']);
 
@@ -32,12 +33,12 @@ const tls = object(
     cel: [
       {
         rule: '(has(self.tlsCertificates) ? 1 : 0) + (has(self.credentialNames) ? 1 : 0) <= 1',
-        message: 'only one of credentialNames or tlsCertificates can be set',
+        message: 'credentialNames and tlsCertificates cannot be set together',
         holds: (tls) => !(tls.tlsCertificates && tls.credentialNames),
       },
       {
         rule: '(has(self.credentialName) ? 1 : 0) + (has(self.credentialNames) ? 1 : 0) <= 1',
-        message: 'only one of credentialName or credentialNames can be set',
+        message: 'credentialName and credentialNames cannot be set together',
         holds: (tls) => !(tls.credentialName !== undefined && tls.credentialNames),
       },
     ],
@@ -46,9 +47,9 @@ const tls = object(
 
 const serverPort = object({
   name: required(text),
-  number: required(port()),
+  number: required(uint32()),
   protocol: required(text),
-  targetPort: port(),
+  targetPort: uint32(),
 });
 
 const server = object({
@@ -60,7 +61,7 @@ const server = object({
   tls,
 });
 
-const spec = object({ selector: labelMap, servers: array(server) });
+const spec = object({ selector: labelMap, servers: array(ruled(server, checkServer)) });
 
 export type ServerTlsSettings = Infer<typeof tls>;
 export type ServerPort = Infer<typeof serverPort>;
@@ -74,4 +75,5 @@ export const gateway = networkingKind({
   shortName: 'gw',
   columns: [],
   spec,
+  rules: [checkGateway],
 });

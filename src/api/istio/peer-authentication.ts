@@ -3,6 +3,7 @@ import { columns } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
 import { enumOf, type Infer, map, object } from '../schema/schema.ts';
 import { type IstioStatus, securityKind, workloadSelector } from './common.ts';
+import { checkPeerAuthentication } from './rules/peer-authentication-rules.ts';
 
 const mutualTls = object({ mode: enumOf(['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT']) });
 
@@ -14,7 +15,7 @@ const spec = object(
       cel: [
         {
           rule: 'self.all(key, 0 < int(key) && int(key) <= 65535)',
-          message: 'port must be between 1-65535',
+          message: 'must have ports, 1–65535, as its keys',
           holds: (ports) =>
             Object.keys(ports).every((port) => /^\d{1,5}$/.test(port) && Number(port) > 0 && Number(port) <= 65_535),
         },
@@ -26,7 +27,7 @@ const spec = object(
     cel: [
       {
         rule: 'has(self.portLevelMtls) ? (((has(self.selector) && has(self.selector.matchLabels)) ? self.selector.matchLabels : {}).size() > 0) : true',
-        message: 'portLevelMtls requires selector',
+        message: 'portLevelMtls needs a selector with labels',
         holds: (spec) => spec.portLevelMtls === undefined || Object.keys(spec.selector?.matchLabels ?? {}).length > 0,
       },
     ],
@@ -44,4 +45,5 @@ export const peerAuthentication = securityKind({
   shortName: 'pa',
   columns: columns({ Mode: '.spec.mtls.mode' }),
   spec,
+  rules: [checkPeerAuthentication],
 });

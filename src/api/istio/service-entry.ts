@@ -3,6 +3,7 @@ import { columns } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
 import { array, enumOf, type Infer, map, object, required, string, uint32 } from '../schema/schema.ts';
 import { checkedPort, type IstioStatus, networkingKind, text, texts } from './common.ts';
+import { checkServiceEntry } from './rules/service-entry-rules.ts';
 
 const socketPrefix = 'unix://';
 
@@ -13,12 +14,12 @@ const endpoint = object(
       cel: [
         {
           rule: 'self.startsWith("unix://") ? (self.substring(7, 8) == "/" || self.substring(7, 8) == "@") : true',
-          message: 'UDS must be an absolute path or abstract socket',
+          message: 'must be an absolute path or begin with @ after unix://',
           holds: (address) => !address.startsWith(socketPrefix) || /^[/@]/.test(address.slice(socketPrefix.length)),
         },
         {
           rule: 'self.startsWith("unix://") ? !self.endsWith("/") : true',
-          message: 'UDS may not be a dir',
+          message: 'must be a socket, not a folder',
           holds: (address) => !address.startsWith(socketPrefix) || !address.endsWith('/'),
         },
       ],
@@ -31,7 +32,7 @@ const endpoint = object(
       cel: [
         {
           rule: 'self.all(key, size(key) < 63 && key.matches("^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$"))',
-          message: 'port name must be valid',
+          message: 'must have port names (letters, digits, dashes) as its keys',
           holds: (ports) =>
             Object.keys(ports).every(
               (name) => name.length < 63 && /^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$/.test(name),
@@ -46,12 +47,12 @@ const endpoint = object(
     cel: [
       {
         rule: 'has(self.address) || has(self.network)',
-        message: 'Address is required',
+        message: 'needs an address, or a network',
         holds: (endpoint) => endpoint.address !== undefined || endpoint.network !== undefined,
       },
       {
         rule: '(has(self.address) ? self.address : "").startsWith("unix://") ? !has(self.ports) : true',
-        message: 'UDS may not include ports',
+        message: 'a Unix socket has no ports',
         holds: (endpoint) => !endpoint.address?.startsWith(socketPrefix) || endpoint.ports === undefined,
       },
     ],
@@ -73,7 +74,7 @@ const spec = object(
     hosts: required(
       array(
         string({
-          cel: [{ rule: 'self != "*"', message: 'hostname cannot be wildcard', holds: (host) => host !== '*' }],
+          cel: [{ rule: 'self != "*"', message: 'must not be the wildcard alone', holds: (host) => host !== '*' }],
         }),
         { minItems: 1, maxItems: 256 },
       ),
@@ -85,7 +86,7 @@ const spec = object(
       cel: [
         {
           rule: 'self.all(l1, self.exists_one(l2, l1.number == l2.number))',
-          message: 'port number cannot be duplicated',
+          message: 'must have every port number once',
           holds: (ports) => new Set(ports.map((port) => port.number)).size === ports.length,
         },
       ],
@@ -99,7 +100,7 @@ const spec = object(
           cel: [
             {
               rule: '!self.contains("*")',
-              message: 'wildcard is not supported in selector',
+              message: 'must not have a wildcard',
               holds: (value) => !value.includes('*'),
             },
           ],
@@ -112,24 +113,24 @@ const spec = object(
     cel: [
       {
         rule: '(has(self.workloadSelector) ? 1 : 0) + (has(self.endpoints) ? 1 : 0) <= 1',
-        message: 'only one of WorkloadSelector or Endpoints can be set',
+        message: 'workloadSelector and endpoints cannot be set together',
         holds: (spec) => !(spec.workloadSelector && spec.endpoints),
       },
       {
         rule: '!((has(self.addresses) ? self.addresses : []).exists(k, k.contains("/")) && !((has(self.resolution) ? self.resolution : "NONE") in ["STATIC", "NONE"]))',
-        message: 'CIDR addresses are allowed only for NONE/STATIC resolution types',
+        message: 'addresses can be blocks for resolution NONE and STATIC alone',
         holds: (spec) =>
           !spec.addresses?.some((address) => address.includes('/')) ||
           ['NONE', 'STATIC'].includes(spec.resolution ?? 'NONE'),
       },
       {
         rule: '((has(self.resolution) ? self.resolution : "NONE") == "NONE") ? !has(self.endpoints) : true',
-        message: 'NONE mode cannot set endpoints',
+        message: 'endpoints cannot be set for resolution NONE',
         holds: (spec) => (spec.resolution ?? 'NONE') !== 'NONE' || spec.endpoints === undefined,
       },
       {
         rule: '((has(self.resolution) ? self.resolution : "") == "DNS_ROUND_ROBIN") ? ((has(self.endpoints) ? self.endpoints : []).size() <= 1) : true',
-        message: 'DNS_ROUND_ROBIN mode cannot have multiple endpoints',
+        message: 'resolution DNS_ROUND_ROBIN takes at most one endpoint',
         holds: (spec) => spec.resolution !== 'DNS_ROUND_ROBIN' || (spec.endpoints ?? []).length <= 1,
       },
     ],
@@ -148,4 +149,5 @@ export const serviceEntry = networkingKind({
   columns: columns({ Hosts: '.spec.hosts', Location: '.spec.location', Resolution: '.spec.resolution' }),
   specIsRequired: true,
   spec,
+  rules: [checkServiceEntry],
 });

@@ -2,20 +2,34 @@
 import { columns } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
 import { duration } from '../schema/duration.ts';
-import { array, enumOf, type Infer, int32, map, nullable, object, required, string, uint32 } from '../schema/schema.ts';
+import {
+  array,
+  enumOf,
+  type Infer,
+  int32,
+  map,
+  nullable,
+  object,
+  required,
+  ruled,
+  string,
+  uint32,
+} from '../schema/schema.ts';
 import {
   flag,
   type IstioStatus,
   labelMap,
   networkingKind,
   optionalFlag,
+  optionalPort,
   percent,
-  port,
   portSelector,
   stringMatch,
   text,
   texts,
 } from './common.ts';
+import { checkHttpRoute } from './rules/http-route-rules.ts';
+import { checkVirtualService } from './rules/virtual-service-rules.ts';
 
 const destination = object({ host: required(text), port: portSelector, subset: text });
 
@@ -31,7 +45,7 @@ const httpMatch = object({
   ignoreUriCase: flag,
   method: stringMatch,
   name: text,
-  port: port(),
+  port: optionalPort(),
   queryParams: matches,
   scheme: stringMatch,
   sourceLabels: labelMap,
@@ -47,7 +61,7 @@ const redirect = object(
   {
     authority: text,
     derivePort: enumOf(['FROM_PROTOCOL_DEFAULT', 'FROM_REQUEST_PORT']),
-    port: port(),
+    port: optionalPort(),
     prefixRewrite: text,
     redirectCode: uint32(),
     scheme: text,
@@ -119,7 +133,7 @@ const routeDestination = object({ destination: required(destination), weight: in
 const l4Match = {
   destinationSubnets: texts,
   gateways: texts,
-  port: port(),
+  port: optionalPort(),
   sourceLabels: labelMap,
   sourceNamespace: text,
 };
@@ -135,7 +149,7 @@ const spec = object({
   exportTo: texts,
   gateways: texts,
   hosts: texts,
-  http: array(httpRoute),
+  http: array(ruled(httpRoute, checkHttpRoute)),
   tcp: array(tcpRoute),
   tls: array(tlsRoute),
 });
@@ -164,4 +178,5 @@ export const virtualService = networkingKind({
   shortName: 'vs',
   columns: columns({ Gateways: '.spec.gateways', Hosts: '.spec.hosts' }),
   spec,
+  rules: [checkVirtualService],
 });

@@ -4,7 +4,7 @@ import { type CelRule, type Rule, type Schema, string } from './schema.ts';
 
 const atLeastOneMs: CelRule<string> = {
   rule: "duration(self) >= duration('1ms')",
-  message: 'must be a valid duration greater than 1ms',
+  message: 'must be a duration of at least 1ms, such as 5s',
   holds: (text) => (parseDurationMs(text) ?? 0) >= 1,
 };
 

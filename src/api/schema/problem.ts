@@ -62,3 +62,31 @@ export function show(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
+
+/** A report for a part of the value: paths are relative to that part. */
+export function below(report: Report, ...segments: Path): Report {
+  return {
+    error: (path, message, code) => report.error([...segments, ...path], message, code),
+    warning: (path, message, code) => report.warning([...segments, ...path], message, code),
+  };
+}
+
+/** Runs a rule on every entry of a list that is a field of the value. */
+export function each<T>(
+  report: Report,
+  field: string,
+  list: readonly T[] | undefined,
+  rule: (item: T, report: Report, index: number) => void,
+): void {
+  for (const [i, item] of (list ?? []).entries()) rule(item, below(report, field, i), i);
+}
+
+/** Runs a rule on every entry of a map that is a field of the value. */
+export function eachEntry<T>(
+  report: Report,
+  field: string,
+  map: Readonly<Record<string, T>> | undefined,
+  rule: (key: string, value: T, report: Report) => void,
+): void {
+  for (const [key, value] of Object.entries(map ?? {})) rule(key, value, below(report, field, key));
+}
