@@ -40,9 +40,10 @@ const byKind = new Map<string, Checks>(
 const rootFields = ['apiVersion', 'kind', 'metadata', 'spec', 'status'];
 
 /** Whether `validate` knows the shape of objects of this kind. */
-export function isChecked({ apiVersion, kind }: { apiVersion: string; kind: string }): boolean {
-  const checks = byKind.get(kind);
-  return checks !== undefined && apiVersions(checks.kind).includes(apiVersion);
+export function isChecked(object: unknown): boolean {
+  const { apiVersion, kind } = (object ?? {}) as { apiVersion?: unknown; kind?: unknown };
+  const checks = typeof kind === 'string' ? byKind.get(kind) : undefined;
+  return checks !== undefined && typeof apiVersion === 'string' && apiVersions(checks.kind).includes(apiVersion);
 }
 
 /**

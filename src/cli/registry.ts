@@ -17,6 +17,7 @@ export const registry: Readonly<Record<string, Entry>> = {
     aliases: ['ps'],
     load: () => import('./verbs/proxy-status.ts'),
   },
+  validate: { summary: 'Check Istio resources in files', aliases: ['v'], load: () => import('./verbs/validate.ts') },
   version: {
     summary: 'Show the versions of client, control plane and proxies',
     load: () => import('./verbs/version.ts'),

@@ -17,6 +17,7 @@ import {
   type Schema,
   string,
 } from '../schema/schema.ts';
+import { checkInstallation } from './installation-rules.ts';
 
 const text = string();
 const labelMap = map(text);
@@ -164,5 +165,5 @@ export const istioInstallation: Kind<IstioInstallationSpec, IstioInstallationSta
   specIsRequired: false,
   spec,
   status,
-  rules: [],
+  rules: [checkInstallation],
 };

@@ -82,7 +82,7 @@ export default verb({
 function isChosen(proxy: string, wanted: string | undefined, namespace: string | undefined): boolean {
   const dot = proxy.lastIndexOf('.');
   const pod = proxy.slice(0, dot);
-  if (wanted !== undefined && wanted.includes('.')) return proxy === wanted;
+  if (wanted?.includes('.')) return proxy === wanted;
   if (namespace !== undefined && proxy.slice(dot + 1) !== namespace) return false;
   return wanted === undefined || pod === wanted;
 }
