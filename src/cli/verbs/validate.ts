@@ -55,7 +55,7 @@ export default verb({
       for (const { where, object, path, message, severity } of findings)
         stdout.write(`${where}: ${severity}: ${[object, path, message].filter(Boolean).join(': ')}\n`);
       const checked = manifests.filter(({ object }) => isChecked(object)).length;
-      const passed = manifests.length - checked;
+      const passed = manifests.filter(({ object, problem }) => problem === null && !isChecked(object)).length;
       const summary = `${count(checked, 'resource')} checked${passed > 0 ? `, ${passed} of other kinds let through` : ''}`;
       if (failed) terminal.failure(`${summary}: ${count(errors.length, 'error')}`);
       else
