@@ -1,0 +1,96 @@
+/** What the control plane is told of the world: Kubernetes objects as plain JSON, by `namespace/name`. Only fields that are used are named. */
+import type { MeshConfig } from '../../api/mesh-config.ts';
+import type { ObjectMeta } from '../../api/meta.ts';
+import type { AuthorizationPolicy } from '../../api/istio/authorization-policy.ts';
+import type { DestinationRule } from '../../api/istio/destination-rule.ts';
+import type { Gateway } from '../../api/istio/gateway.ts';
+import type { PeerAuthentication } from '../../api/istio/peer-authentication.ts';
+import type { ServiceEntry } from '../../api/istio/service-entry.ts';
+import type { VirtualService } from '../../api/istio/virtual-service.ts';
+
+export interface ServiceObject {
+  metadata: ObjectMeta;
+  spec: {
+    /** `None` for a headless service. */
+    clusterIP?: string;
+    clusterIPs?: string[];
+    type?: string;
+    externalName?: string;
+    selector?: Record<string, string>;
+    publishNotReadyAddresses?: boolean;
+    ports?: Array<{ name?: string; port: number; targetPort?: number | string; protocol?: string; appProtocol?: string }>;
+  };
+}
+
+export interface EndpointSliceObject {
+  metadata: ObjectMeta;
+  addressType?: string;
+  ports?: Array<{ name?: string; port?: number; protocol?: string; appProtocol?: string }> | null;
+  endpoints?: Array<{
+    addresses: string[];
+    conditions?: { ready?: boolean; serving?: boolean; terminating?: boolean };
+    nodeName?: string;
+    zone?: string;
+    hostname?: string;
+    targetRef?: { kind?: string; name?: string; namespace?: string };
+  }> | null;
+}
+
+export interface PodObject {
+  metadata: ObjectMeta;
+  spec: {
+    serviceAccountName?: string;
+    nodeName?: string;
+    hostNetwork?: boolean;
+    containers?: Array<{ name: string; ports?: Array<{ name?: string; containerPort: number; protocol?: string }> }>;
+  };
+  status?: { podIP?: string; podIPs?: Array<{ ip: string }>; phase?: string };
+}
+
+export interface NamespaceObject {
+  metadata: ObjectMeta;
+}
+
+export interface NodeObject {
+  metadata: ObjectMeta;
+}
+
+type ByKey<T> = ReadonlyMap<string, T>;
+
+/** One consistent view of everything watched. A map that did not change keeps its identity, and so does each object in it. */
+export interface MeshObjects {
+  services: ByKey<ServiceObject>;
+  endpointSlices: ByKey<EndpointSliceObject>;
+  pods: ByKey<PodObject>;
+  /** Keyed by name, like nodes. */
+  namespaces: ByKey<NamespaceObject>;
+  nodes: ByKey<NodeObject>;
+  serviceEntries: ByKey<ServiceEntry>;
+  virtualServices: ByKey<VirtualService>;
+  destinationRules: ByKey<DestinationRule>;
+  gateways: ByKey<Gateway>;
+  authorizationPolicies: ByKey<AuthorizationPolicy>;
+  peerAuthentications: ByKey<PeerAuthentication>;
+  meshConfig: MeshConfig;
+  /** `cluster.local`. */
+  clusterDomain: string;
+  /** Name of the cluster in endpoint metadata: `Kubernetes`. */
+  clusterId: string;
+}
+
+export const noObjects: MeshObjects = {
+  services: new Map(),
+  endpointSlices: new Map(),
+  pods: new Map(),
+  namespaces: new Map(),
+  nodes: new Map(),
+  serviceEntries: new Map(),
+  virtualServices: new Map(),
+  destinationRules: new Map(),
+  gateways: new Map(),
+  authorizationPolicies: new Map(),
+  peerAuthentications: new Map(),
+  meshConfig: {},
+  clusterDomain: 'cluster.local',
+  clusterId: 'Kubernetes',
+};
