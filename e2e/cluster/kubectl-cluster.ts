@@ -60,7 +60,6 @@ export async function listening(argv: string[], env: NodeJS.ProcessEnv): Promise
   const timer = setTimeout(() => reject(new Error(`${argv.join(' ')}: does not listen after 20 s: ${said}`)), 20_000);
   try {
     const port = await promise;
-    child.unref();
     const close = async () => {
       child.kill('SIGKILL');
       await gone;

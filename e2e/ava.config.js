@@ -1,0 +1,10 @@
+/** End-to-end tests: one file after the other in the order of their names, against one cluster. */
+export default {
+  files: ['e2e/tests/*.ts'],
+  extensions: ['ts'],
+  concurrency: 1,
+  serial: true,
+  workerThreads: false,
+  timeout: '10m',
+  sortTestFiles: (a, b) => (a < b ? -1 : 1),
+};

@@ -1,0 +1,39 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+export interface Totals {
+  passed: number;
+  failed: number;
+}
+
+const marks = { ok: '  ✔ ', 'not ok': '  ✖ ' };
+
+/**
+ * Runs ava and shows a line a test as it ends, with the details of those that failed. A run that fails without a failed
+ * test counts as one failure.
+ * @param show whether tests that passed are shown as well.
+ */
+export async function runAva(args: string[], env: NodeJS.ProcessEnv, show: boolean): Promise<Totals> {
+  const totals = { passed: 0, failed: 0 };
+  const child = spawn('ava', ['--tap', ...args], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const { promise, resolve, reject } = Promise.withResolvers<number | null>();
+  child.on('error', reject);
+  child.on('close', resolve);
+  let failing = false;
+  for await (const line of createInterface({ input: child.stdout })) {
+    const result = /^(ok|not ok) \d+ - (.*)$/.exec(line);
+    if (result) {
+      const passed = result[1] === 'ok';
+      totals[passed ? 'passed' : 'failed']++;
+      failing = !passed;
+      if (failing || show) console.log(`${marks[passed ? 'ok' : 'not ok']}${result[2]}`);
+    } else if (/^(TAP version|1\.\.|# (tests|pass|skip|fail) |# .* › |\s*$)/.test(line)) failing = false;
+    else if (failing || line.startsWith('#')) console.log(`    ${line.replace(/^#\s*/, '')}`);
+  }
+  const code = await promise;
+  if (code !== 0 && totals.failed === 0) {
+    console.log(`  ✖ ava ended with exit code ${code}`);
+    totals.failed = 1;
+  }
+  return totals;
+}
