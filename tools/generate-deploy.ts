@@ -2,14 +2,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { version } from '../src/lib/version.ts';
+import { resolve } from '../src/api/installation/profiles.ts';
 import { operatorObjects } from '../src/operator/deployment.ts';
-import { defaultHub } from '../src/operator/render.ts';
 
 const path = join(import.meta.dirname, '../deploy/operator.yaml');
 
 export function operatorManifest(): string {
-  const objects = operatorObjects({ image: `${defaultHub}/lateen:${version}` });
+  const { hub, tag } = resolve({});
+  const objects = operatorObjects({ image: `${hub}/lateen:${tag}` });
   const documents = objects.map((object) => stringify(object, { lineWidth: 0, aliasDuplicateObjects: false }));
   return `# Made by "npm run generate" from src/operator/deployment.ts; edits are lost.\n${documents.join('---\n')}`;
 }

@@ -12,12 +12,14 @@ interface Entry {
 
 export const registry: Readonly<Record<string, Entry>> = {
   help: { summary: 'Show what lateen can do', load: () => import('./verbs/help.ts') },
+  install: { summary: 'Install or reconfigure the mesh in a cluster', load: () => import('./verbs/install.ts') },
   'proxy-status': {
     summary: 'Show which proxies have taken which configuration',
     aliases: ['ps'],
     load: () => import('./verbs/proxy-status.ts'),
   },
   validate: { summary: 'Check Istio resources in files', aliases: ['v'], load: () => import('./verbs/validate.ts') },
+  uninstall: { summary: 'Remove the mesh from a cluster', load: () => import('./verbs/uninstall.ts') },
   version: {
     summary: 'Show the versions of client, control plane and proxies',
     load: () => import('./verbs/version.ts'),

@@ -37,8 +37,10 @@ export const ownedKinds: readonly Resource[] = [
   mutatingWebhookConfigurations,
 ];
 
+export const allKinds: readonly Resource[] = [...sharedKinds, ...ownedKinds];
+
 export function resourceOf(object: ApiObject): Resource {
-  const found = [...sharedKinds, ...ownedKinds].find((each) => each.kind === object.kind);
+  const found = allKinds.find((each) => each.kind === object.kind);
   if (!found) throw new Error(`the operator does not make objects of kind ${object.kind}`);
   return found;
 }

@@ -9,8 +9,9 @@ import { Informer } from '../kube/informer.ts';
 import { Lease } from '../kube/lease.ts';
 import { WorkQueue } from '../kube/work-queue.ts';
 import { version } from '../lib/version.ts';
+import { installations } from './installations.ts';
 import { LiveObjects } from './live-objects.ts';
-import { installations, Reconciler } from './reconcile.ts';
+import { Reconciler } from './reconcile.ts';
 
 /** Everything is looked at again so often, for what no watch tells: a namespace that was not ours and is gone. */
 const resyncMs = 10 * 60_000;

@@ -2,29 +2,24 @@
  * One look at an IstioInstallation: what should be, what is, the writes between the two, and its status. Level-based: it is
  * told a name and never what happened, so a missed event, a restart or a second run changes nothing.
  */
-import type { IstioInstallation, IstioInstallationSpec } from '../api/installation/istio-installation.ts';
+import type { IstioInstallation } from '../api/installation/istio-installation.ts';
+import { resolve } from '../api/installation/profiles.ts';
 import { validate } from '../api/validate.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { type Clock, systemClock } from '../kube/clock.ts';
 import { isNotFound } from '../kube/error.ts';
-import { type ApiObject, keyOf, resource } from '../kube/object.ts';
+import { type ApiObject, type Deployment, keyOf, pods } from '../kube/object.ts';
 import type { Outcome } from '../kube/work-queue.ts';
 import { version } from '../lib/version.ts';
 import { applyChanges, type Change, changesNeeded } from './apply.ts';
+import { installations } from './installations.ts';
 import { resourceOf, title } from './kinds.ts';
-import { uninstallFinalizer } from './labels.ts';
+import { ownerLabel, uninstallFinalizer } from './labels.ts';
 import type { LiveObjects } from './live-objects.ts';
-import { resolve } from './profile.ts';
+import { podTrouble } from './pod-trouble.ts';
 import { removeStep, wasAppliedByUs } from './removal.ts';
 import { type Component, render } from './render.ts';
-import { observe, type Reconciliation } from './status.ts';
-
-export const installations = resource<IstioInstallation>(
-  'lateen.dev/v1alpha1',
-  'IstioInstallation',
-  'istioinstallations',
-  'cluster',
-);
+import { observe, type Reconciliation, waitingComponents } from './status.ts';
 
 export interface Log {
   info(fields: object, message: string): void;
@@ -46,8 +41,8 @@ interface Rendering {
   components: Component[];
 }
 
-/** How long after a failure that a retry may mend, and how often a removal looks again. */
-const retryMs = 2_000;
+/** How soon what is waited for is looked at again, where no watch tells of it. */
+const lookAgainMs = 5_000;
 const removalPollMs = 500;
 
 export class Reconciler {
@@ -84,7 +79,7 @@ export class Reconciler {
 
     const problems = problemsOf(installation);
     const uid = installation.metadata.uid ?? name;
-    if (problems === null) this.#lastGood.set(uid, rendering(installation));
+    if (problems === null) this.#lastGood.set(uid, this.#render(installation));
     const rendered = this.#lastGood.get(uid);
     if (!rendered) {
       await this.#report(installation, null, { outcome: 'invalid', message: problems ?? '' }, [], signal);
@@ -110,10 +105,50 @@ export class Reconciler {
       reconciliation = { outcome: 'invalid', message: `${problems}; the last valid spec stays in force` };
     else if (conflicts.length > 0) reconciliation = { outcome: 'conflict', message: conflicts.join('; ') };
     else if (failures.length > 0) reconciliation = { outcome: 'failed', message: failures.join('; ') };
-    await this.#report(installation, rendered, reconciliation, [], signal);
+    const waiting = waitingComponents(rendered.components, (object) => this.#live.get(object));
+    const troubles = await this.#troubles(waiting, signal);
+    await this.#report(installation, rendered, reconciliation, [], signal, troubles);
 
     if (failures.length > 0) throw new Error(failures.join('; '));
-    return conflicts.length > 0 ? { requeueAfterMs: retryMs * 5 } : undefined;
+    // No watch tells of another installation's end or of pods.
+    return conflicts.length > 0 || waiting.length > 0 ? { requeueAfterMs: lookAgainMs } : undefined;
+  }
+
+  /** What pods that do not become ready say, by component. */
+  async #troubles(components: Component[], signal: AbortSignal): Promise<Map<string, string>> {
+    const found = new Map<string, string>();
+    for (const { name, namespace, objects } of components) {
+      const deployment = objects.find(({ kind }) => kind === 'Deployment') as Deployment | undefined;
+      if (!deployment) continue;
+      const labels = Object.entries(deployment.spec?.selector.matchLabels ?? {});
+      const labelSelector = labels.map(([key, value]) => `${key}=${value}`).join(',');
+      const { items } = await this.#client.list(pods, { namespace, labelSelector, signal });
+      const trouble = podTrouble(items);
+      if (trouble) found.set(name, trouble);
+    }
+    return found;
+  }
+
+  #render({ metadata, spec = {} }: IstioInstallation): Rendering {
+    const { name = '' } = metadata;
+    const resolved = resolve(spec);
+    const { ingressGateways = [], egressGateways = [] } = spec.components ?? {};
+    const asked = new Set([...ingressGateways, ...egressGateways].map((gateway) => gateway.name));
+    // A second revision shares the gateways that its profile brings; one that its author lists must be its own.
+    const isTaken = ({ kind, name: component, objects }: Component) =>
+      kind.endsWith('Gateway') &&
+      !asked.has(component) &&
+      objects.some((object) => this.#belongsToAnother(object, name));
+    return {
+      revision: resolved.revision,
+      version: resolved.tag,
+      components: render(name, resolved).filter((component) => !isTaken(component)),
+    };
+  }
+
+  #belongsToAnother(object: ApiObject, name: string): boolean {
+    const owner = this.#live.get(object)?.metadata?.labels?.[ownerLabel];
+    return owner !== undefined && owner !== name && this.#installations.get(owner) !== undefined;
   }
 
   /** Removes what carries our label and is rendered no more: a component switched off, a renamed gateway. */
@@ -131,7 +166,7 @@ export class Reconciler {
   async #remove(installation: IstioInstallation, signal: AbortSignal): Promise<Outcome> {
     const { name = '', uid = '', finalizers = [] } = installation.metadata;
     if (!finalizers.includes(uninstallFinalizer)) return undefined;
-    const rendered = this.#lastGood.get(uid) ?? (problemsOf(installation) === null ? rendering(installation) : null);
+    const rendered = this.#lastGood.get(uid) ?? (problemsOf(installation) === null ? this.#render(installation) : null);
     const namespaces = new Set([
       installation.spec?.namespace ?? 'istio-system',
       ...(rendered?.components ?? []).map((each) => each.namespace),
@@ -190,6 +225,7 @@ export class Reconciler {
     reconciliation: Reconciliation,
     repaired: string[],
     signal: AbortSignal,
+    troubles: ReadonlyMap<string, string> = new Map(),
   ): Promise<void> {
     const { name = '', uid = name, generation = 0 } = metadata;
     const last = this.#lastStatus.get(uid);
@@ -201,6 +237,7 @@ export class Reconciler {
       components: rendered?.components ?? [],
       live: (object) => this.#live.get(object),
       reconciliation,
+      troubles,
       repaired,
       previous: before,
       nowIso: new Date(this.#clock.wallMs()).toISOString().replace(/\.\d+Z$/, 'Z'),
@@ -233,15 +270,6 @@ function sameStatus(a: object, b: object | undefined): boolean {
           )
         : value;
   return b !== undefined && JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
-}
-
-function rendering({ metadata, spec }: IstioInstallation): Rendering {
-  const resolved: IstioInstallationSpec = resolve(spec ?? {});
-  return {
-    revision: resolved.revision || 'default',
-    version: resolved.tag ?? resolved.version ?? version,
-    components: render(metadata.name ?? '', resolved),
-  };
 }
 
 /** The spec's errors in one line, null when it has none. */

@@ -23,6 +23,8 @@ export interface Observation {
   /** The live twin of a rendered object. */
   live: (object: ApiObject) => ApiObject | undefined;
   reconciliation: Reconciliation;
+  /** What keeps a component's pods from running, by the component's name. */
+  troubles: ReadonlyMap<string, string>;
   /** Objects that had gone and were made again just now, as titles. */
   repaired: string[];
   previous: IstioInstallationStatus | undefined;
@@ -111,7 +113,18 @@ function readiness(
   return ['AllComponentsReady', `${count} of ${count} components are ready`];
 }
 
-function componentStatus(component: Component, { live }: Observation): ComponentStatus {
+function componentStatus(component: Component, observation: Observation): ComponentStatus {
+  const status = statusOfObjects(component, observation.live);
+  const trouble = status.status === 'Ready' ? undefined : observation.troubles.get(component.name);
+  return trouble ? { ...status, message: `${status.message} (${trouble})` } : status;
+}
+
+/** Components that are not ready now. */
+export function waitingComponents(components: Component[], live: Observation['live']): Component[] {
+  return components.filter((component) => statusOfObjects(component, live).status !== 'Ready');
+}
+
+function statusOfObjects(component: Component, live: Observation['live']): ComponentStatus {
   const { kind, name, namespace, objects } = component;
   const base = { kind, name, namespace };
   const wanted = objects.find((object) => object.kind === 'Deployment');

@@ -3,13 +3,13 @@ import type { KubernetesSettings } from '../../api/installation/istio-installati
 import type { ApiObject, ConfigMap, Deployment, Service, ServiceAccount } from '../../kube/object.ts';
 import { controlPlaneRights } from './control-plane-rights.ts';
 import { replicas, scaling } from './scaling.ts';
-import { type Component, discoveryAddress, ownLabels, podSettings, type Scope, withRevision } from './scope.ts';
+import { type Component, ownLabels, podSettings, type Scope, withRevision } from './scope.ts';
 import { webhooks } from './webhooks.ts';
 
 export function controlPlane(scope: Scope): Component {
   const name = withRevision(scope, 'istiod');
   const { namespace } = scope;
-  const k8s: KubernetesSettings = scope.spec.components?.control?.k8s ?? {};
+  const { k8s } = scope.spec.components.control;
   const labels = { ...ownLabels(scope, name), app: 'istiod', istio: 'pilot', 'app.kubernetes.io/name': 'istiod' };
   // As in Istio: the unnamed revision selects by `istio: pilot`, which no named revision carries.
   const selector: { [key: string]: string } =
@@ -26,10 +26,9 @@ export function controlPlane(scope: Scope): Component {
   const service: Service = {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: { name, namespace, labels, annotations: k8s.service?.annotations },
+    metadata: { name, namespace, labels },
     spec: {
       selector,
-      type: k8s.service?.type,
       ports: [
         { name: 'grpc-xds', port: 15010, protocol: 'TCP', targetPort: 15010 },
         { name: 'https-dns', port: 15012, protocol: 'TCP', targetPort: 15012 },
@@ -142,19 +141,11 @@ function text(value: object): string {
 }
 
 function meshConfigMap(scope: Scope, labels: { [key: string]: string }): ConfigMap {
-  const given = scope.spec.meshConfig ?? {};
-  const mesh = {
-    trustDomain: 'cluster.local',
-    rootNamespace: scope.namespace,
-    enablePrometheusMerge: true,
-    ...given,
-    defaultConfig: { discoveryAddress: discoveryAddress(scope), ...given.defaultConfig },
-  };
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
     metadata: { name: withRevision(scope, 'istio'), namespace: scope.namespace, labels },
-    data: { mesh: text(mesh), meshNetworks: 'networks: {}\n' },
+    data: { mesh: text(scope.spec.meshConfig), meshNetworks: 'networks: {}\n' },
   };
 }
 

@@ -2,31 +2,17 @@
  * A gateway: Deployment, Service, identity, rights. Its pod is rendered whole, not injected (as istioctl does too), so that
  * a gateway can start on another node while no control plane runs, and rolls when its installation's version changes.
  */
-import type { InstallationGateway, KubernetesSettings } from '../../api/installation/istio-installation.ts';
+import type { InstallationServicePort, KubernetesSettings } from '../../api/installation/istio-installation.ts';
+import type { ResolvedGateway } from '../../api/installation/profiles.ts';
 import type { ApiObject, Deployment, Role, RoleBinding, Service, ServiceAccount } from '../../kube/object.ts';
 import { replicas, scaling } from './scaling.ts';
-import { type Component, discoveryAddress, ownLabels, podSettings, type Scope, withRevision } from './scope.ts';
+import { type Component, ownLabels, podSettings, type Scope, withRevision } from './scope.ts';
 
 type Direction = 'IngressGateway' | 'EgressGateway';
 
-/** Istio's ports: the load balancer's health check must find the status port first. */
-const statusPort = { name: 'status-port', port: 15021, targetPort: 15021, protocol: 'TCP' } as const;
-const defaultPorts = {
-  IngressGateway: [
-    statusPort,
-    { name: 'http2', port: 80, targetPort: 8080, protocol: 'TCP' },
-    { name: 'https', port: 443, targetPort: 8443, protocol: 'TCP' },
-  ],
-  EgressGateway: [
-    { name: 'http2', port: 80, targetPort: 8080, protocol: 'TCP' },
-    { name: 'https', port: 443, targetPort: 8443, protocol: 'TCP' },
-  ],
-} as const;
-
-export function gateway(scope: Scope, direction: Direction, settings: InstallationGateway): Component {
-  const { name } = settings;
-  const namespace = settings.namespace ?? scope.namespace;
-  const k8s: KubernetesSettings = settings.k8s ?? {};
+export function gateway(scope: Scope, direction: Direction, settings: ResolvedGateway): Component {
+  const { name, namespace, k8s } = settings;
+  const { annotations, ports = [], ...exposure } = k8s.service;
   const selector = {
     app: name,
     istio: direction === 'IngressGateway' ? 'ingressgateway' : 'egressgateway',
@@ -55,17 +41,13 @@ export function gateway(scope: Scope, direction: Direction, settings: Installati
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: `${name}-sds` },
     subjects: [{ kind: 'ServiceAccount', name: serviceAccountName, namespace }],
   };
-  const ports = k8s.service?.ports ?? defaultPorts[direction];
   const service: Service = {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: { name, namespace, labels, annotations: k8s.service?.annotations },
+    metadata: { name, namespace, labels, annotations },
     spec: {
       selector,
-      type: k8s.service?.type ?? (direction === 'IngressGateway' ? 'LoadBalancer' : 'ClusterIP'),
-      externalTrafficPolicy: k8s.service?.externalTrafficPolicy,
-      loadBalancerIP: k8s.service?.loadBalancerIP,
-      loadBalancerSourceRanges: k8s.service?.loadBalancerSourceRanges,
+      ...exposure,
       ports: ports.map((port) => ({
         ...port,
         targetPort: port.targetPort ?? port.port,
@@ -95,10 +77,10 @@ interface GatewayDeployment {
 
 function deployment(scope: Scope, part: GatewayDeployment): Deployment {
   const { name, namespace, k8s, labels, selector, serviceAccountName } = part;
-  const mesh = scope.spec.meshConfig ?? {};
+  const mesh = scope.spec.meshConfig;
   const trustDomain = mesh.trustDomain ?? 'cluster.local';
   const field = (fieldPath: string) => ({ fieldRef: { apiVersion: 'v1', fieldPath } });
-  const proxyConfig = { discoveryAddress: discoveryAddress(scope), ...mesh.defaultConfig };
+  const proxyConfig = mesh.defaultConfig ?? {};
   const metadata = Object.entries(proxyConfig.proxyMetadata ?? {}).map(([key, value]) => ({ name: key, value }));
   return {
     apiVersion: 'apps/v1',
@@ -172,7 +154,7 @@ function deployment(scope: Scope, part: GatewayDeployment): Deployment {
                 ...(k8s.env ?? []),
               ],
               ports: [
-                ...containerPorts(k8s, labels.istio === 'egressgateway' ? 'EgressGateway' : 'IngressGateway'),
+                ...containerPorts(k8s.service?.ports ?? []),
                 { name: 'http-envoy-prom', containerPort: 15090, protocol: 'TCP' },
               ],
               readinessProbe: {
@@ -228,9 +210,9 @@ function deployment(scope: Scope, part: GatewayDeployment): Deployment {
   };
 }
 
-function containerPorts(k8s: KubernetesSettings, direction: Direction) {
+function containerPorts(ports: InstallationServicePort[]) {
   const numbers = new Map<string, { containerPort: number; protocol: 'TCP' | 'UDP' }>();
-  for (const port of k8s.service?.ports ?? defaultPorts[direction]) {
+  for (const port of ports) {
     const containerPort = port.targetPort ?? port.port;
     const protocol = port.protocol ?? 'TCP';
     if (typeof containerPort === 'number') numbers.set(`${containerPort}/${protocol}`, { containerPort, protocol });

@@ -1,5 +1,6 @@
 /** What every part of the rendering needs to know of an installation. */
-import type { IstioInstallationSpec, KubernetesSettings } from '../../api/installation/istio-installation.ts';
+import type { KubernetesSettings } from '../../api/installation/istio-installation.ts';
+import type { ResolvedInstallationSpec } from '../../api/installation/profiles.ts';
 import type { ApiObject, Pod } from '../../kube/object.ts';
 import { componentLabel, ownerLabel } from '../labels.ts';
 
@@ -23,17 +24,12 @@ export interface Scope {
   image: string;
   pullPolicy: 'Always' | 'IfNotPresent' | 'Never';
   pullSecrets: string[];
-  spec: IstioInstallationSpec;
+  spec: ResolvedInstallationSpec;
 }
 
 /** `istiod`, or `istiod-canary` for the revision `canary`. */
 export function withRevision(scope: Scope, name: string): string {
   return scope.revision === 'default' ? name : `${name}-${scope.revision}`;
-}
-
-/** `istiod.istio-system.svc:15012` */
-export function discoveryAddress(scope: Scope): string {
-  return `${withRevision(scope, 'istiod')}.${scope.namespace}.svc:15012`;
 }
 
 /** Labels of every object that belongs to one component of one installation. */
