@@ -25,7 +25,12 @@ export interface Listener {
   /** True for 15001 and 15006: connections are handed to the listener that matches their original destination. */
   readonly useOriginalDst: boolean;
   readonly direction: 'inbound' | 'outbound' | 'unspecified';
-  readonly inspect: { readonly originalDst: boolean; readonly tls: boolean; readonly http: boolean; readonly proxyProtocol: boolean };
+  readonly inspect: {
+    readonly originalDst: boolean;
+    readonly tls: boolean;
+    readonly http: boolean;
+    readonly proxyProtocol: boolean;
+  };
   /** Destination ports for which `http` inspection is off (Envoy: filter_disabled). */
   readonly httpInspectDisabledPorts: readonly PortRange[];
   readonly tlsInspectDisabledPorts: readonly PortRange[];
@@ -111,7 +116,13 @@ export interface HttpManager {
   readonly useRemoteAddress: boolean;
   readonly xffNumTrustedHops: number;
   /** What a sanitizeSet or appendForward element tells besides By and Hash. */
-  readonly clientCertDetails: { readonly subject: boolean; readonly cert: boolean; readonly chain: boolean; readonly dns: boolean; readonly uri: boolean };
+  readonly clientCertDetails: {
+    readonly subject: boolean;
+    readonly cert: boolean;
+    readonly chain: boolean;
+    readonly dns: boolean;
+    readonly uri: boolean;
+  };
   readonly forwardClientCert: 'sanitize' | 'forwardOnly' | 'appendForward' | 'sanitizeSet' | 'alwaysForwardOnly';
   readonly normalizePath: boolean;
   readonly mergeSlashes: boolean;
@@ -258,7 +269,13 @@ export interface RetryPolicy {
 
 export type HashPolicy =
   | { readonly kind: 'header'; readonly name: string; readonly terminal: boolean }
-  | { readonly kind: 'cookie'; readonly name: string; readonly path: string; readonly ttlSeconds: number | null; readonly terminal: boolean }
+  | {
+      readonly kind: 'cookie';
+      readonly name: string;
+      readonly path: string;
+      readonly ttlSeconds: number | null;
+      readonly terminal: boolean;
+    }
   | { readonly kind: 'sourceIp'; readonly terminal: boolean }
   | { readonly kind: 'query'; readonly name: string; readonly terminal: boolean };
 
@@ -283,7 +300,11 @@ export interface Cors {
 
 export interface HeaderMutation {
   /** In order; `value` may hold Envoy's command operators, compiled to a function of the exchange. */
-  readonly add: ReadonlyArray<{ readonly name: string; readonly value: HeaderValue; readonly action: 'append' | 'overwrite' | 'addIfAbsent' | 'overwriteIfExists' }>;
+  readonly add: ReadonlyArray<{
+    readonly name: string;
+    readonly value: HeaderValue;
+    readonly action: 'append' | 'overwrite' | 'addIfAbsent' | 'overwriteIfExists';
+  }>;
   readonly remove: readonly string[];
 }
 
@@ -322,7 +343,12 @@ export type RbacRule =
   | { readonly kind: 'destinationPortRange'; readonly range: PortRange }
   | { readonly kind: 'authenticated'; readonly match: StringMatch | null }
   | { readonly kind: 'serverName'; readonly match: StringMatch }
-  | { readonly kind: 'metadata'; readonly filter: string; readonly path: readonly string[]; readonly match: StringMatch };
+  | {
+      readonly kind: 'metadata';
+      readonly filter: string;
+      readonly path: readonly string[];
+      readonly match: StringMatch;
+    };
 
 export interface Cluster {
   readonly name: string;
@@ -340,7 +366,11 @@ export interface Cluster {
   /** `useDownstream` follows the caller's protocol. */
   readonly http: 'http1' | 'http2' | 'useDownstream' | 'alpn';
   /** Picked for an endpoint by its metadata (Envoy: transport_socket_matches); the first that matches wins. */
-  readonly transports: ReadonlyArray<{ readonly name: string; readonly match: Readonly<Record<string, string>>; readonly tls: UpstreamTls | null }>;
+  readonly transports: ReadonlyArray<{
+    readonly name: string;
+    readonly match: Readonly<Record<string, string>>;
+    readonly tls: UpstreamTls | null;
+  }>;
   readonly tls: UpstreamTls | null;
   readonly circuit: {
     readonly maxConnections: number;

@@ -1,0 +1,161 @@
+/**
+ * xDS resources → the table that the data path reads. Each resource is compiled by itself when it changes; a bad one is
+ * refused with everything that is wrong with it, and the one before stays in use. What did not change keeps its object.
+ */
+import { toBinary } from '@bufbuild/protobuf';
+import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import type { Secret as SecretMessage } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { schemas, type XdsMessages, type XdsType } from '../../xds/type-urls.ts';
+import { type CompiledCluster, compileCluster } from './cluster.ts';
+import { readData } from './data-source.ts';
+import { compileEndpoints } from './endpoint.ts';
+import { Field } from './field.ts';
+import { type CompiledListener, compileListener } from './listener.ts';
+import type { Secret } from './references.ts';
+import { compileRoutes } from './route.ts';
+import type { Cluster, Listener, Locality, RouteTable, Table } from './table.ts';
+
+export interface CompiledTypes {
+  cluster: CompiledCluster;
+  endpoint: readonly Locality[];
+  listener: CompiledListener;
+  route: RouteTable;
+  secret: Secret;
+}
+
+export type Compiled<T extends XdsType> = { ok: true; value: CompiledTypes[T] } | { ok: false; problems: string[] };
+
+const compilers: { [T in XdsType]: (field: Field, message: XdsMessages[T]) => CompiledTypes[T] | null } = {
+  cluster: compileCluster,
+  endpoint: (field: Field, message: ClusterLoadAssignment) => compileEndpoints(field, message, 'name'),
+  listener: compileListener,
+  route: compileRoutes,
+  secret: compileSecret,
+};
+
+/** Never throws; `problems` begin with the resource's type and name. */
+export function compileResource<T extends XdsType>(type: T, name: string, message: XdsMessages[T]): Compiled<T> {
+  const field = new Field(`${type} ${name}`);
+  try {
+    const value = compilers[type](field, message);
+    if (field.problems.length > 0 || value === null) return { ok: false, problems: field.problems };
+    return { ok: true, value };
+  } catch (error) {
+    return { ok: false, problems: [...field.problems, `${type} ${name}: ${(error as Error).message}`] };
+  }
+}
+
+function compileSecret(field: Field, message: SecretMessage): Secret | null {
+  const { case: kind, value } = message.type;
+  if (kind === 'tlsCertificate') {
+    const at = field.at('tls_certificate');
+    const chain = readData(at.at('certificate_chain'), value.certificateChain);
+    const key = readData(at.at('private_key'), value.privateKey);
+    if (chain.length === 0) at.at('certificate_chain').fail('is empty');
+    if (key.length === 0) at.at('private_key').fail('is empty');
+    return { kind: 'certificate', chain, key };
+  }
+  if (kind === 'validationContext') {
+    const roots = readData(field.at('validation_context').at('trusted_ca'), value.trustedCa);
+    if (roots.length === 0) field.at('validation_context').at('trusted_ca').fail('is empty');
+    return { kind: 'trust', roots };
+  }
+  field.fail(`${kind ?? 'nothing'} is not supported; give tls_certificate or validation_context`);
+  return null;
+}
+
+interface Kept<T extends XdsType> {
+  readonly value: CompiledTypes[T];
+  /** As it came, for /config_dump: bytes lie outside of the heap. */
+  readonly bytes: Uint8Array;
+}
+
+/** The last good resource of every name. */
+export class ResourceStore {
+  readonly #kept: { [T in XdsType]: Map<string, Kept<T>> } = {
+    cluster: new Map(),
+    endpoint: new Map(),
+    listener: new Map(),
+    route: new Map(),
+    secret: new Map(),
+  };
+  readonly #joined = new Map<string, { base: Cluster; endpoints: readonly Locality[] | undefined; cluster: Cluster }>();
+
+  /** The problems, none when it is taken over. */
+  put<T extends XdsType>(type: T, name: string, message: XdsMessages[T]): string[] {
+    const bytes = toBinary(schemas[type] as never, message as never) as Uint8Array;
+    const before = this.#kept[type].get(name);
+    if (before && Buffer.compare(before.bytes, bytes) === 0) return [];
+    const compiled = compileResource(type, name, message);
+    if (!compiled.ok) return compiled.problems;
+    this.#kept[type].set(name, { value: compiled.value, bytes });
+    return [];
+  }
+
+  delete(type: XdsType, name: string): void {
+    this.#kept[type].delete(name);
+  }
+
+  get<T extends XdsType>(type: T, name: string): CompiledTypes[T] | null {
+    return this.#kept[type].get(name)?.value ?? null;
+  }
+
+  /** Name and encoded message of every resource of the type. */
+  raw(type: XdsType): Array<[name: string, bytes: Uint8Array]> {
+    return [...this.#kept[type]].map(([name, { bytes }]) => [name, bytes]);
+  }
+
+  *all<T extends XdsType>(type: T): IterableIterator<[string, CompiledTypes[T]]> {
+    for (const [name, { value }] of this.#kept[type]) yield [name, value];
+  }
+
+  /** The clusters with the endpoints that have arrived; an unchanged one is the same object as before. */
+  clusters(): Map<string, Cluster> {
+    const clusters = new Map<string, Cluster>();
+    for (const [name, { value }] of this.#kept.cluster) {
+      const base = value.cluster;
+      const endpoints = base.discovery === 'eds' ? this.#kept.endpoint.get(base.edsName)?.value : undefined;
+      const known = this.#joined.get(name);
+      if (known?.base === base && known.endpoints === endpoints) {
+        clusters.set(name, known.cluster);
+        continue;
+      }
+      const cluster = endpoints ? { ...base, endpoints } : base;
+      this.#joined.set(name, { base, endpoints, cluster });
+      clusters.set(name, cluster);
+    }
+    for (const name of this.#joined.keys()) if (!clusters.has(name)) this.#joined.delete(name);
+    return clusters;
+  }
+
+  listeners(): { listeners: Map<string, Listener>; inlineRoutes: Map<string, RouteTable> } {
+    const listeners = new Map<string, Listener>();
+    const inlineRoutes = new Map<string, RouteTable>();
+    for (const [name, { value }] of this.#kept.listener) {
+      listeners.set(name, value.listener);
+      for (const [routeName, routes] of value.routeTables) inlineRoutes.set(routeName, routes);
+    }
+    return { listeners, inlineRoutes };
+  }
+
+  routes(): Map<string, RouteTable> {
+    return new Map([...this.#kept.route].map(([name, { value }]) => [name, value]));
+  }
+
+  /** A table of everything that is here. */
+  table(version: number): Table {
+    const { listeners, inlineRoutes } = this.listeners();
+    return { version, listeners, clusters: this.clusters(), routeTables: withInline(this.routes(), inlineRoutes) };
+  }
+}
+
+/** Routes of RDS and those that came inside listeners; a listener whose routes have not arrived finds an empty table. */
+export function withInline(
+  routes: Map<string, RouteTable>,
+  inline: ReadonlyMap<string, RouteTable>,
+): Map<string, RouteTable> {
+  for (const [name, table] of inline) routes.set(name, table);
+  return routes;
+}
+
+export const emptyTable: Table = { version: 0, listeners: new Map(), clusters: new Map(), routeTables: new Map() };

@@ -1,0 +1,46 @@
+import type { LbEndpoint } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
+import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { compileAddress } from './address.ts';
+import type { Field } from './field.ts';
+import type { Endpoint, Locality } from './table.ts';
+
+/** By HealthStatus: unknown, healthy, unhealthy, draining, timeout, degraded. */
+const healths = ['healthy', 'healthy', 'unhealthy', 'draining', 'unhealthy', 'degraded'] as const;
+
+/** `names` allows host names: clusters that resolve by DNS. */
+export function compileEndpoints(field: Field, assignment: ClusterLoadAssignment, names: 'ip' | 'name'): Locality[] {
+  return assignment.endpoints.map((group, i) => {
+    const at = field.at('endpoints', i);
+    if (group.lbConfig.case) at.at(group.lbConfig.case).fail('is not supported; give lb_endpoints');
+    return {
+      region: group.locality?.region ?? '',
+      zone: group.locality?.zone ?? '',
+      subzone: group.locality?.subZone ?? '',
+      priority: group.priority,
+      weight: group.loadBalancingWeight ?? 0,
+      endpoints: group.lbEndpoints.map((endpoint, j) => compileEndpoint(at.at('lb_endpoints', j), endpoint, names)),
+    };
+  });
+}
+
+function compileEndpoint(field: Field, message: LbEndpoint, names: 'ip' | 'name'): Endpoint {
+  const endpoint = message.hostIdentifier.case === 'endpoint' ? message.hostIdentifier.value : undefined;
+  if (!endpoint) field.fail('has no endpoint');
+  const metadata = message.metadata?.filterMetadata;
+  const workload = metadata?.istio?.workload;
+  return {
+    ...compileAddress(field.at('endpoint').at('address'), endpoint?.address, names),
+    weight: message.loadBalancingWeight ?? 1,
+    health: healths[message.healthStatus] ?? 'healthy',
+    transportMatch: strings(metadata?.['envoy.transport_socket_match']),
+    workload: typeof workload === 'string' ? workload : '',
+  };
+}
+
+const nothing: Readonly<Record<string, string>> = Object.freeze({});
+
+/** The members of a struct that are strings, numbers or booleans, as text. */
+export function strings(struct: Record<string, unknown> | undefined): Readonly<Record<string, string>> {
+  if (!struct) return nothing;
+  return Object.fromEntries(Object.entries(struct).map(([name, value]) => [name, `${value}`]));
+}

@@ -1,0 +1,109 @@
+import type {
+  Filter,
+  FilterChainMatch,
+  FilterChain as FilterChainMessage,
+} from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import {
+  FilterChainMatchSchema,
+  FilterChainSchema,
+} from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { HttpConnectionManagerSchema } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
+import type { TcpProxy as TcpProxyMessage } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { compileAccessLogs } from './access-log.ts';
+import { compileCidr } from './address.ts';
+import { dispatch, durationMs, type Field, unpack, words } from './field.ts';
+import { compileHttpManager } from './http-manager.ts';
+import { compileRbac } from './rbac.ts';
+import type { References } from './references.ts';
+import type { ChainMatch, FilterChain, HttpManager, Rbac, RouteTable, TcpProxy, WeightedCluster } from './table.ts';
+import { compileDownstreamTls } from './tls.ts';
+
+const known = words('filter_chain_match filters metadata transport_socket transport_socket_connect_timeout name');
+const knownMatch =
+  words(`destination_port prefix_ranges source_prefix_ranges source_ports server_names transport_protocol
+  application_protocols`);
+const knownTcp = words(`stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts hash_policy
+  access_log_options`);
+
+export function compileChain(
+  field: Field,
+  chain: FilterChainMessage,
+  scope: string,
+  refs: References,
+  routeTables: Map<string, RouteTable>,
+): FilterChain {
+  field.only(FilterChainSchema, chain, known);
+  const networkRbac: Rbac[] = [];
+  let http: HttpManager | null = null;
+  let tcp: TcpProxy | null = null;
+  const read = (filter: Filter, at: Field) =>
+    dispatch<void>(at, filter.configType, {
+      // Istio's exchange of workload metadata by ALPN: this proxy has no use for it.
+      'envoy.tcp.metadataexchange.config.MetadataExchange': () => {},
+      'io.istio.network.peer_metadata.Config': () => {},
+      'stats.PluginConfig': () => {},
+      [RBACSchema.typeName]: (config, any) => {
+        const message = unpack(config, any, RBACSchema);
+        const rbac = message && compileRbac(config, message);
+        if (rbac) networkRbac.push(rbac);
+      },
+      [HttpConnectionManagerSchema.typeName]: (config, any) => {
+        const message = unpack(config, any, HttpConnectionManagerSchema);
+        if (message) http = compileHttpManager(config, message, scope, refs, routeTables);
+      },
+      [TcpProxySchema.typeName]: (config, any) => {
+        const message = unpack(config, any, TcpProxySchema);
+        if (message) tcp = compileTcp(config, message);
+      },
+    });
+  for (const [i, filter] of chain.filters.entries()) read(filter, field.at('filters', i).at('typed_config'));
+  if (!http && !tcp && field.problems.length === 0)
+    field.at('filters').fail('must end with http_connection_manager or tcp_proxy');
+  if (http && tcp) field.at('filters').fail('has both http_connection_manager and tcp_proxy');
+  return {
+    name: chain.name,
+    match: compileMatch(field.at('filter_chain_match'), chain.filterChainMatch),
+    tls: compileDownstreamTls(field.at('transport_socket').at('typed_config'), chain.transportSocket, refs),
+    networkRbac,
+    http,
+    tcp,
+  };
+}
+
+function compileMatch(field: Field, match: FilterChainMatch | undefined): ChainMatch {
+  if (match) field.only(FilterChainMatchSchema, match, knownMatch);
+  const protocol = match?.transportProtocol ?? '';
+  if (!['', 'tls', 'raw_buffer'].includes(protocol))
+    field.at('transport_protocol').fail(`${JSON.stringify(protocol)} is neither tls nor raw_buffer`);
+  return {
+    destinationPort: match?.destinationPort ?? null,
+    destinationPrefixes: match?.prefixRanges.map((r, i) => compileCidr(field.at('prefix_ranges', i), r)) ?? [],
+    serverNames: match?.serverNames.map((name) => name.toLowerCase()) ?? [],
+    transportProtocol: protocol === 'tls' || protocol === 'raw_buffer' ? protocol : null,
+    applicationProtocols: match?.applicationProtocols ?? [],
+    sourcePrefixes: match?.sourcePrefixRanges.map((r, i) => compileCidr(field.at('source_prefix_ranges', i), r)) ?? [],
+    sourcePorts: match?.sourcePorts ?? [],
+  };
+}
+
+function compileTcp(field: Field, message: TcpProxyMessage): TcpProxy {
+  field.only(TcpProxySchema, message, knownTcp);
+  const plain = { requestHeaders: null, responseHeaders: null, hostRewrite: null };
+  const specifier = message.clusterSpecifier;
+  let clusters: WeightedCluster[] = [];
+  if (specifier.case === 'cluster') clusters = [{ cluster: specifier.value, weight: 1, ...plain }];
+  else if (specifier.case === 'weightedClusters')
+    clusters = specifier.value.clusters.map(({ name, weight }) => ({ cluster: name, weight, ...plain }));
+  else field.fail('names no cluster');
+  const totalWeight = clusters.reduce((sum, { weight }) => sum + weight, 0);
+  if (specifier.case && totalWeight === 0) field.at('weighted_clusters').fail('the weights add up to 0');
+  return {
+    statPrefix: message.statPrefix,
+    clusters,
+    totalWeight,
+    idleTimeoutMs: durationMs(message.idleTimeout, 3_600_000),
+    accessLogs: compileAccessLogs(field, message.accessLog),
+  };
+}

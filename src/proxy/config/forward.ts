@@ -1,0 +1,145 @@
+import { compileReplace } from '../../lib/regex.ts';
+import type {
+  RetryPolicy as RetryPolicyMessage,
+  RouteAction,
+  RouteAction_HashPolicy,
+  RouteAction_RequestMirrorPolicy,
+  WeightedCluster as WeightedClusterMessage,
+} from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { RetryPolicySchema, RouteActionSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { RegexMatchAndSubstitute } from '../../xds/gen/envoy/type/matcher/v3/regex_pb.js';
+import { millionths } from './fault.ts';
+import { durationMs, type Field, words } from './field.ts';
+import { compileMutation } from './header-mutation.ts';
+import type { Cors, Forward, HashPolicy, RetryPolicy, WeightedCluster } from './table.ts';
+
+const known =
+  words(`cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite
+  host_rewrite_literal auto_host_rewrite append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies
+  hash_policy upgrade_configs max_grpc_timeout grpc_timeout_offset max_stream_duration include_vh_rate_limits priority`);
+const knownRetry = words(`retry_on num_retries per_try_timeout retry_host_predicate host_selection_retry_max_attempts
+  retriable_status_codes retry_back_off retry_priority`);
+const notFoundStatus = [503, 404, 500] as const;
+
+/** What a route inherits from its virtual host. */
+export interface Inherited {
+  retry: RetryPolicyMessage | undefined;
+  mirrors: readonly RouteAction_RequestMirrorPolicy[];
+  cors: Cors | null;
+}
+
+export function compileForward(field: Field, action: RouteAction, inherited: Inherited): Forward {
+  field.only(RouteActionSchema, action, known);
+  const clusters = compileClusters(field, action);
+  const host = action.hostRewriteSpecifier;
+  const retry = action.retryPolicy ?? inherited.retry;
+  const mirrors = action.requestMirrorPolicies.length > 0 ? action.requestMirrorPolicies : inherited.mirrors;
+  return {
+    clusters,
+    totalWeight: clusters.reduce((sum, c) => sum + c.weight, 0),
+    clusterHeader:
+      action.clusterSpecifier.case === 'clusterHeader' ? action.clusterSpecifier.value.toLowerCase() : null,
+    prefixRewrite: action.prefixRewrite || null,
+    regexRewrite: action.regexRewrite ? compileRegexRewrite(field.at('regex_rewrite'), action.regexRewrite) : null,
+    hostRewrite: host.case === 'hostRewriteLiteral' ? host.value : null,
+    autoHostRewrite: host.case === 'autoHostRewrite' && host.value.value,
+    appendXForwardedHost: action.appendXForwardedHost,
+    timeoutMs: durationMs(action.timeout, 15_000),
+    idleTimeoutMs: durationMs(action.idleTimeout, 0),
+    retry: retry ? compileRetry(field.at('retry_policy'), retry) : null,
+    hash: action.hashPolicy.flatMap((policy, i) => compileHash(field.at('hash_policy', i), policy) ?? []),
+    mirrors: mirrors.map((mirror, i) => {
+      if (!mirror.cluster) field.at('request_mirror_policies', i).fail('has no cluster');
+      return {
+        cluster: mirror.cluster,
+        fractionMillionths: millionths(mirror.runtimeFraction?.defaultValue, 1_000_000),
+      };
+    }),
+    upgrades:
+      action.upgradeConfigs.length > 0
+        ? new Set(action.upgradeConfigs.filter((u) => u.enabled !== false).map((u) => u.upgradeType.toLowerCase()))
+        : null,
+    cors: inherited.cors,
+    clusterNotFoundStatus: notFoundStatus[action.clusterNotFoundResponseCode] ?? 503,
+  };
+}
+
+function compileClusters(field: Field, { clusterSpecifier: specifier }: RouteAction): WeightedCluster[] {
+  const plain = { weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null };
+  switch (specifier.case) {
+    case 'cluster':
+      if (!specifier.value) field.at('cluster').fail('is empty');
+      return [{ cluster: specifier.value, ...plain }];
+    case 'clusterHeader':
+      return [];
+    case 'weightedClusters':
+      return compileWeights(field.at('weighted_clusters'), specifier.value);
+    default:
+      field.fail(specifier.case ? `${specifier.case} is not supported` : 'names no cluster');
+      return [];
+  }
+}
+
+function compileWeights(field: Field, weighted: WeightedClusterMessage): WeightedCluster[] {
+  const clusters = weighted.clusters.map((c, i): WeightedCluster => {
+    const at = field.at('clusters', i);
+    if (!c.name) at.at('name').fail('is empty');
+    return {
+      cluster: c.name,
+      weight: c.weight ?? 0,
+      requestHeaders: compileMutation(at, 'request_headers', c.requestHeadersToAdd, c.requestHeadersToRemove),
+      responseHeaders: compileMutation(at, 'response_headers', c.responseHeadersToAdd, c.responseHeadersToRemove),
+      hostRewrite: c.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? c.hostRewriteSpecifier.value : null,
+    };
+  });
+  if (clusters.every((c) => c.weight === 0)) field.fail('the weights add up to 0');
+  return clusters;
+}
+
+export function compileRegexRewrite(field: Field, rewrite: RegexMatchAndSubstitute): Forward['regexRewrite'] {
+  try {
+    return { replace: compileReplace(rewrite.pattern?.regex ?? '', rewrite.substitution) };
+  } catch (error) {
+    field.fail((error as Error).message);
+    return null;
+  }
+}
+
+function compileRetry(field: Field, retry: RetryPolicyMessage): RetryPolicy {
+  field.only(RetryPolicySchema, retry, knownRetry);
+  const base = durationMs(retry.retryBackOff?.baseInterval, 25);
+  return {
+    on: new Set(
+      retry.retryOn
+        .split(',')
+        .map((word) => word.trim())
+        .filter(Boolean),
+    ),
+    statuses: new Set(retry.retriableStatusCodes),
+    retries: retry.numRetries ?? 1,
+    perTryTimeoutMs: durationMs(retry.perTryTimeout, 0),
+    backoffBaseMs: base,
+    backoffMaxMs: durationMs(retry.retryBackOff?.maxInterval, base * 10),
+    avoidPreviousHosts: retry.retryHostPredicate.some((p) => p.name.endsWith('previous_hosts')),
+    hostSelectionAttempts: Number(retry.hostSelectionRetryMaxAttempts) || 1,
+  };
+}
+
+function compileHash(field: Field, policy: RouteAction_HashPolicy): HashPolicy | null {
+  const { policySpecifier: specifier, terminal } = policy;
+  switch (specifier.case) {
+    case 'header':
+      return { kind: 'header', name: specifier.value.headerName.toLowerCase(), terminal };
+    case 'cookie': {
+      const { name, path, ttl } = specifier.value;
+      return { kind: 'cookie', name, path, ttlSeconds: ttl ? durationMs(ttl, 0) / 1000 : null, terminal };
+    }
+    case 'connectionProperties':
+      return specifier.value.sourceIp ? { kind: 'sourceIp', terminal } : null;
+    case 'queryParameter':
+      return { kind: 'query', name: specifier.value.name, terminal };
+    default:
+      field.fail(specifier.case ? `${specifier.case} is not supported` : 'is empty');
+      return null;
+  }
+}

@@ -1,0 +1,159 @@
+import { CorsSchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
+import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import { FilterConfigSchema as GrpcStatsSchema } from '../../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
+import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
+import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+import { ConfigSchema as SetFilterStateSchema } from '../../xds/gen/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js';
+import type {
+  HttpConnectionManager,
+  HttpFilter,
+} from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import {
+  HttpConnectionManager_CodecType,
+  HttpConnectionManagerSchema,
+} from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { compileAccessLogs } from './access-log.ts';
+import { compileFault } from './fault.ts';
+import { dispatch, durationMs, type Extensions, type Field, unpack, words } from './field.ts';
+import { compileRbac } from './rbac.ts';
+import type { References } from './references.ts';
+import { compileRoutes } from './route.ts';
+import type { Fault, HttpManager, Rbac, RouteTable } from './table.ts';
+
+const known =
+  words(`codec_type stat_prefix rds route_config http_filters tracing common_http_protocol_options http_protocol_options
+  http2_protocol_options server_name server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout
+  request_headers_timeout drain_timeout delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config
+  generate_request_id preserve_external_request_id forward_client_cert_details set_current_client_cert_details proxy_100_continue
+  upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension access_log_options
+  stream_error_on_invalid_http_message via append_x_forwarded_port always_set_request_id_in_response`);
+const codecs = ['auto', 'http1', 'http2'] as const;
+const serverHeaders = ['overwrite', 'appendIfAbsent', 'passThrough'] as const;
+const clientCerts = ['sanitize', 'forwardOnly', 'appendForward', 'sanitizeSet', 'alwaysForwardOnly'] as const;
+const slashes = ['keep', 'keep', 'reject', 'unescapeAndRedirect', 'unescapeAndForward'] as const;
+
+interface Filters {
+  rbac: Rbac[];
+  fault: Fault | null;
+  suppressEnvoyHeaders: boolean;
+}
+
+/** `scope` makes the name of inline routes unique: listener and chain. Inline routes are put into `routeTables`. */
+export function compileHttpManager(
+  field: Field,
+  message: HttpConnectionManager,
+  scope: string,
+  refs: References,
+  routeTables: Map<string, RouteTable>,
+): HttpManager {
+  field.only(HttpConnectionManagerSchema, message, known);
+  if (message.codecType === HttpConnectionManager_CodecType.HTTP3)
+    field.at('codec_type').fail('HTTP3 is not supported');
+  const filters = compileFilters(field, message.httpFilters);
+  const common = message.commonHttpProtocolOptions;
+  const details = message.setCurrentClientCertDetails;
+  return {
+    statPrefix: message.statPrefix,
+    codec: codecs[message.codecType as 0 | 1 | 2] ?? 'auto',
+    routeName: compileRouteName(field, message, scope, refs, routeTables),
+    rbac: filters.rbac,
+    fault: filters.fault,
+    accessLogs: compileAccessLogs(field, message.accessLog),
+    serverName: message.serverName || 'envoy',
+    serverHeader: serverHeaders[message.serverHeaderTransformation] ?? 'overwrite',
+    useRemoteAddress: message.useRemoteAddress ?? false,
+    xffNumTrustedHops: message.xffNumTrustedHops,
+    clientCertDetails: {
+      subject: details?.subject ?? false,
+      cert: details?.cert ?? false,
+      chain: details?.chain ?? false,
+      dns: details?.dns ?? false,
+      uri: details?.uri ?? false,
+    },
+    forwardClientCert: clientCerts[message.forwardClientCertDetails] ?? 'sanitize',
+    normalizePath: message.normalizePath ?? false,
+    mergeSlashes: message.mergeSlashes,
+    escapedSlashes: slashes[message.pathWithEscapedSlashesAction] ?? 'keep',
+    upgrades: new Set(
+      message.upgradeConfigs.filter((u) => u.enabled !== false).map((u) => u.upgradeType.toLowerCase()),
+    ),
+    maxRequestHeadersBytes: (message.maxRequestHeadersKb ?? 60) * 1024,
+    maxRequestHeaders: common?.maxHeadersCount ?? 100,
+    requestHeadersTimeoutMs: durationMs(message.requestHeadersTimeout, 0),
+    requestTimeoutMs: durationMs(message.requestTimeout, 0),
+    streamIdleTimeoutMs: durationMs(message.streamIdleTimeout, 300_000),
+    idleTimeoutMs: durationMs(common?.idleTimeout, 3_600_000),
+    drainTimeoutMs: durationMs(message.drainTimeout, 5000),
+    generateRequestId: message.generateRequestId ?? true,
+    preserveExternalRequestId: message.preserveExternalRequestId,
+    suppressEnvoyHeaders: filters.suppressEnvoyHeaders,
+  };
+}
+
+function compileRouteName(
+  field: Field,
+  message: HttpConnectionManager,
+  scope: string,
+  refs: References,
+  routeTables: Map<string, RouteTable>,
+): string {
+  const specifier = message.routeSpecifier;
+  if (specifier.case === 'rds') {
+    const name = specifier.value.routeConfigName;
+    if (!name) field.at('rds').at('route_config_name').fail('is empty');
+    refs.routes.add(name);
+    return name;
+  }
+  if (specifier.case !== 'routeConfig') {
+    field.fail(specifier.case ? `${specifier.case} is not supported` : 'has neither rds nor route_config');
+    return '';
+  }
+  const name = `inline:${scope}:${specifier.value.name}`;
+  routeTables.set(name, compileRoutes(field.at('route_config'), specifier.value, name));
+  return name;
+}
+
+const nothing = (): void => {};
+
+/** Filters of Istio's build of Envoy whose work this proxy does by itself. */
+const builtIn: Extensions<void> = {
+  'istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig': nothing,
+  'io.istio.http.peer_metadata.Config': nothing,
+  'stats.PluginConfig': nothing,
+  [GrpcStatsSchema.typeName]: nothing,
+  [SetFilterStateSchema.typeName]: nothing,
+};
+
+function compileFilters(field: Field, messages: readonly HttpFilter[]): Filters {
+  const filters: Filters = { rbac: [], fault: null, suppressEnvoyHeaders: false };
+  const known: Extensions<void> = {
+    ...builtIn,
+    // Its policy is on the routes.
+    [CorsSchema.typeName]: nothing,
+    [RBACSchema.typeName]: (at, any) => {
+      const message = unpack(at, any, RBACSchema);
+      const rbac = message && compileRbac(at, message);
+      if (rbac) filters.rbac.push(rbac);
+    },
+    [HTTPFaultSchema.typeName]: (at, any) => {
+      const message = unpack(at, any, HTTPFaultSchema);
+      if (message) filters.fault = compileFault(at, message);
+    },
+    [RouterSchema.typeName]: (at, any) => {
+      const message = unpack(at, any, RouterSchema);
+      filters.suppressEnvoyHeaders = message?.suppressEnvoyHeaders ?? false;
+    },
+  };
+  for (const [i, filter] of messages.entries()) {
+    const at = field.at('http_filters', i);
+    if (filter.isOptional && filter.configType.case === 'typedConfig') {
+      const type = filter.configType.value.typeUrl.split('/').at(-1) ?? '';
+      if (!Object.hasOwn(known, type)) continue;
+    }
+    if (!filter.disabled) dispatch(at.at('typed_config'), filter.configType, known);
+  }
+  const last = messages.at(-1)?.configType;
+  if (last?.case !== 'typedConfig' || !last.value.typeUrl.endsWith(RouterSchema.typeName))
+    field.at('http_filters').fail(`must end with ${RouterSchema.typeName}`);
+  return filters;
+}

@@ -1,0 +1,59 @@
+import type { HeaderMatch, RouteMatch } from '../config/table.ts';
+import type { RequestFacts } from './facts.ts';
+
+/**
+ * Envoy's rule for a header matcher: a missing header matches only as a presence test, or when it is to be taken for an empty one;
+ * `invert` turns the result of the comparison around, not that of a missing header.
+ */
+export function matchesHeader(matcher: HeaderMatch, facts: Pick<RequestFacts, 'header'>): boolean {
+  const value = facts.header(matcher.name);
+  if (matcher.kind === 'present') return (value !== null) !== matcher.invert;
+  if (value === null && !matcher.treatMissingAsEmpty) return false;
+  return matchesValue(matcher, value ?? '') !== matcher.invert;
+}
+
+function matchesValue(matcher: HeaderMatch, value: string): boolean {
+  if (matcher.kind === 'string') return matcher.match?.test(value) ?? false;
+  if (!matcher.range || !/^[+-]?\d{1,19}$/.test(value)) return false;
+  const number = Number(value);
+  return number >= matcher.range.start && number < matcher.range.end;
+}
+
+/** The path without query and fragment. */
+export function pathOnly(path: string): string {
+  for (let i = 0; i < path.length; i++) {
+    const c = path.charCodeAt(i);
+    if (c === 0x3f || c === 0x23) return path.slice(0, i);
+  }
+  return path;
+}
+
+/** `path` has no query; matchers that ignore case were compiled in lower case. */
+export function matchesPath(match: RouteMatch, path: string, method: string): boolean {
+  const { path: matcher } = match;
+  if (matcher.kind === 'regex') return matcher.test(path);
+  if (matcher.kind === 'connect') return method === 'CONNECT';
+  const given = match.caseSensitive ? path : path.toLowerCase();
+  if (matcher.kind === 'exact') return given === matcher.value;
+  if (!given.startsWith(matcher.value)) return false;
+  return matcher.kind === 'prefix' || given.length === matcher.value.length || given[matcher.value.length] === '/';
+}
+
+/** First value of each parameter, decoded as in a form (Envoy: parseAndDecodeQueryString). */
+export function queryParameters(path: string): ReadonlyMap<string, string> {
+  const values = new Map<string, string>();
+  const start = path.indexOf('?');
+  if (start < 0) return values;
+  const end = path.indexOf('#', start);
+  for (const pair of path.slice(start + 1, end < 0 ? undefined : end).split('&')) {
+    const cut = pair.indexOf('=');
+    const name = decode(cut < 0 ? pair : pair.slice(0, cut));
+    if (name !== '' && !values.has(name)) values.set(name, cut < 0 ? '' : decode(pair.slice(cut + 1)));
+  }
+  return values;
+}
+
+function decode(text: string): string {
+  if (!text.includes('%')) return text;
+  return text.replace(/(?:%[0-9a-f]{2})+/gi, (run) => Buffer.from(run.replaceAll('%', ''), 'hex').toString());
+}

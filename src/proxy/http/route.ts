@@ -1,0 +1,96 @@
+/** The routing decision: a pure function of the table and the request's facts. */
+import type { Forward, Route, RouteTable, VirtualHost, WeightedCluster } from '../config/table.ts';
+import type { RequestFacts } from './facts.ts';
+import { matchesHeader, matchesPath, pathOnly, queryParameters } from './match.ts';
+
+/** Takes down why each candidate was passed over; null in production. */
+export interface RouteTrace {
+  host(name: string | null, by: string): void;
+  route(route: Route, outcome: 'taken' | 'path' | 'header' | 'query' | 'fraction' | 'grpc', detail: string): void;
+}
+
+/** The authority's host without its port, in lower case; an IPv6 literal keeps its brackets. */
+export function withoutPort(authority: string): string {
+  const colon = authority.lastIndexOf(':');
+  if (colon < 0 || authority.indexOf(']', colon) >= 0) return authority;
+  for (let i = colon + 1; i < authority.length; i++) {
+    const c = authority.charCodeAt(i);
+    if (c < 0x30 || c > 0x39) return authority;
+  }
+  return authority.slice(0, colon);
+}
+
+/** Envoy's search order: exact, the longest `*.suffix`, the longest `prefix.*`, `*`. A star stands for at least one character. */
+export function findHost(table: RouteTable, authority: string, trace: RouteTrace | null = null): VirtualHost | null {
+  const { byDomain } = table;
+  const host = (byDomain.ignorePort ? withoutPort(authority) : authority).toLowerCase();
+  const exact = byDomain.exact.get(host);
+  if (exact) return told(exact, 'its exact name', trace);
+  for (const [suffix, candidate] of byDomain.suffixes)
+    if (host.length > suffix.length && host.endsWith(suffix)) return told(candidate, `*${suffix}`, trace);
+  for (const [prefix, candidate] of byDomain.prefixes)
+    if (host.length > prefix.length && host.startsWith(prefix)) return told(candidate, `${prefix}*`, trace);
+  return told(byDomain.any, '*', trace);
+}
+
+function told(host: VirtualHost | null, by: string, trace: RouteTrace | null): VirtualHost | null {
+  trace?.host(host?.name ?? null, by);
+  return host;
+}
+
+/** The first route, in the order of the configuration, of which everything matches. */
+export function findRoute(host: VirtualHost, facts: RequestFacts, trace: RouteTrace | null = null): Route | null {
+  const path = pathOnly(facts.path);
+  let query: ReadonlyMap<string, string> | null = null;
+  candidates: for (const route of host.routes) {
+    const { match } = route;
+    if (!matchesPath(match, path, facts.method)) {
+      trace?.route(route, 'path', path);
+      continue;
+    }
+    for (const header of match.headers)
+      if (!matchesHeader(header, facts)) {
+        trace?.route(route, 'header', header.name);
+        continue candidates;
+      }
+    for (const parameter of match.query) {
+      query ??= queryParameters(facts.path);
+      const value = query.get(parameter.name);
+      if (value === undefined || parameter.match?.test(value) === false) {
+        trace?.route(route, 'query', parameter.name);
+        continue candidates;
+      }
+    }
+    if (match.grpcOnly && !isGrpc(facts)) {
+      trace?.route(route, 'grpc', facts.header('content-type') ?? '');
+      continue;
+    }
+    if (match.fractionMillionths < 1_000_000 && facts.random >= match.fractionMillionths) {
+      trace?.route(route, 'fraction', `${match.fractionMillionths}`);
+      continue;
+    }
+    trace?.route(route, 'taken', '');
+    return route;
+  }
+  return null;
+}
+
+function isGrpc(facts: RequestFacts): boolean {
+  const type = facts.header('content-type');
+  return type !== null && (type === 'application/grpc' || type.startsWith('application/grpc+'));
+}
+
+/** The weighted choice; null when the route takes the name from a header (`clusterHeader`). */
+export function chooseCluster(
+  forward: Pick<Forward, 'clusters' | 'totalWeight'>,
+  random: number,
+): WeightedCluster | null {
+  const { clusters } = forward;
+  if (clusters.length === 1) return clusters[0];
+  let point = random % forward.totalWeight;
+  for (const cluster of clusters) {
+    if (point < cluster.weight) return cluster;
+    point -= cluster.weight;
+  }
+  return null;
+}
