@@ -10,28 +10,37 @@ export interface AuthorizationTrace {
   policy(rbac: Rbac, policy: RbacPolicy, matched: boolean, shadow: boolean): void;
 }
 
+export type Authorization =
+  | { readonly allowed: true }
+  /** `detail` is %RESPONSE_CODE_DETAILS%. */
+  | { readonly allowed: false; readonly detail: string };
+
+const allowed: Authorization = { allowed: true };
+const refused = (detail: string): Authorization => ({ allowed: false, detail });
+
 /** How many policies a refusal names. */
 const maxNamed = 8;
 
 /**
  * Asks the filters in their order: a DENY filter refuses when one of its policies matches, an ALLOW filter when none does, LOG never.
  *
- * Returns null when the request may pass, else %RESPONSE_CODE_DETAILS%: `rbac_access_denied_matched_policy[NAME]` as Envoy words
- * it, where an ALLOW filter's refusal has `none` for the name; `;evaluated=` then tells the policies that did not match.
+ * A refusal's detail is `rbac_access_denied_matched_policy[NAME]` as Envoy words it, where an ALLOW filter's has `none` for the
+ * name; `;evaluated=` then tells the policies that did not match.
  */
 export function authorize(
   filters: readonly Rbac[],
   facts: RequestFacts,
   trace: AuthorizationTrace | null = null,
-): string | null {
+): Authorization {
   for (const rbac of filters) {
     if (trace && rbac.shadow) firstMatch(rbac, rbac.shadow.policies, facts, trace, true);
     if (rbac.action === 'LOG') continue;
     const matched = firstMatch(rbac, rbac.policies, facts, trace, false);
-    if (rbac.action === 'DENY' && matched) return `rbac_access_denied_matched_policy[${matched.name}]`;
-    if (rbac.action === 'ALLOW' && !matched) return `rbac_access_denied_matched_policy[none]${evaluated(rbac)}`;
+    if (rbac.action === 'DENY' && matched) return refused(`rbac_access_denied_matched_policy[${matched.name}]`);
+    if (rbac.action === 'ALLOW' && !matched)
+      return refused(`rbac_access_denied_matched_policy[none]${evaluated(rbac)}`);
   }
-  return null;
+  return allowed;
 }
 
 function evaluated({ policies }: Rbac): string {

@@ -12,6 +12,11 @@ export function matchesHeader(matcher: HeaderMatch, facts: Pick<RequestFacts, 'h
   return matchesValue(matcher, value ?? '') !== matcher.invert;
 }
 
+export function headersMatch(matchers: readonly HeaderMatch[], facts: Pick<RequestFacts, 'header'>): boolean {
+  for (const matcher of matchers) if (!matchesHeader(matcher, facts)) return false;
+  return true;
+}
+
 function matchesValue(matcher: HeaderMatch, value: string): boolean {
   if (matcher.kind === 'string') return matcher.match?.test(value) ?? false;
   if (!matcher.range || !/^[+-]?\d{1,19}$/.test(value)) return false;

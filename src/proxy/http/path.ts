@@ -5,9 +5,10 @@
 import type { HttpManager } from '../config/table.ts';
 
 export interface NormalizedPath {
-  readonly outcome: 'forward' | 'redirect' | 'reject';
   /** Path with the query as it came. */
   readonly path: string;
+  /** The caller is to be sent there by a 307. */
+  readonly redirect: boolean;
 }
 
 export type PathRules = Pick<HttpManager, 'normalizePath' | 'mergeSlashes' | 'escapedSlashes'>;
@@ -15,30 +16,30 @@ export type PathRules = Pick<HttpManager, 'normalizePath' | 'mergeSlashes' | 'es
 /** Rounds after which a path that still changes is refused: only crafted ones do. */
 const maxRounds = 4;
 
-/** `redirect` asks for a 307 to `path`, `reject` for a 400. */
-export function normalize(path: string, rules: PathRules): NormalizedPath {
-  if (!mayChange(path)) return { outcome: 'forward', path };
+/** Null for a path that must be refused with status 400. */
+export function normalizePath(path: string, rules: PathRules): NormalizedPath | null {
+  if (!mayChange(path)) return { path, redirect: false };
   const cut = /[?#]/.exec(path)?.index ?? path.length;
   const rest = path.slice(cut);
   let current = path.slice(0, cut);
-  let redirects = false;
+  let redirect = false;
   for (let round = 0; round < maxRounds; round++) {
     let next = current;
     if (rules.escapedSlashes !== 'keep' && /%(2f|5c)/i.test(next)) {
-      if (rules.escapedSlashes === 'reject') return { outcome: 'reject', path };
+      if (rules.escapedSlashes === 'reject') return null;
       next = next.replace(/%2f/gi, '/').replace(/%5c/gi, '\\');
-      redirects ||= rules.escapedSlashes === 'unescapeAndRedirect';
+      redirect ||= rules.escapedSlashes === 'unescapeAndRedirect';
     }
     if (rules.normalizePath) {
       const canonical = canonicalPath(next);
-      if (canonical === null) return { outcome: 'reject', path };
+      if (canonical === null) return null;
       next = canonical;
     }
     if (rules.mergeSlashes) next = next.replace(/\/{2,}/g, '/');
-    if (next === current) return { outcome: redirects ? 'redirect' : 'forward', path: current + rest };
+    if (next === current) return { path: current + rest, redirect };
     current = next;
   }
-  return { outcome: 'reject', path };
+  return null;
 }
 
 /** One scan for what most paths do not have: an escape, a backslash, a dot after a slash, two slashes. */

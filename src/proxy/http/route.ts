@@ -38,8 +38,19 @@ function told(host: VirtualHost | null, by: string, trace: RouteTrace | null): V
   return host;
 }
 
-/** The first route, in the order of the configuration, of which everything matches. */
-export function findRoute(host: VirtualHost, facts: RequestFacts, trace: RouteTrace | null = null): Route | null {
+export interface FoundRoute {
+  readonly host: VirtualHost;
+  readonly route: Route;
+}
+
+/** The virtual host of the authority and its first route, in the order of the configuration, of which everything matches. */
+export function findRoute(table: RouteTable, facts: RequestFacts, trace: RouteTrace | null = null): FoundRoute | null {
+  const host = findHost(table, facts.authority, trace);
+  const route = host && firstRoute(host, facts, trace);
+  return host && route ? { host, route } : null;
+}
+
+function firstRoute(host: VirtualHost, facts: RequestFacts, trace: RouteTrace | null): Route | null {
   const path = pathOnly(facts.path);
   let query: ReadonlyMap<string, string> | null = null;
   candidates: for (const route of host.routes) {
