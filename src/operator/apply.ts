@@ -4,7 +4,7 @@ import type { KubeClient } from '../kube/client.ts';
 import { ApiError } from '../kube/error.ts';
 import type { ApiObject } from '../kube/object.ts';
 import { firstDifference } from './difference.ts';
-import { ownedKinds, resourceOf, sharedKinds, title } from './kinds.ts';
+import { resourceOf, sharedKinds, title } from './kinds.ts';
 import { appliedAnnotation, fieldManager, ownerLabel, sharedLabel } from './labels.ts';
 import type { LiveObjects } from './live-objects.ts';
 
@@ -52,7 +52,7 @@ export function changesNeeded(live: LiveObjects, objects: ApiObject[]): Change[]
   return changes;
 }
 
-/** Applies what needs it. Namespaces come first, then what pods need, then what makes pods and sends requests to them. */
+/** Applies what needs it. Namespaces come first, then what the rest refers to. */
 export async function applyChanges(
   client: KubeClient,
   live: LiveObjects,
@@ -75,11 +75,20 @@ export async function applyChanges(
   return result;
 }
 
-const firstOfLastStage = ownedKinds.findIndex(({ kind }) => kind === 'Deployment');
+/** A binding is refused before its role exists; pods need what stands in the second stage. */
+const lastStage = new Set([
+  'ClusterRoleBinding',
+  'RoleBinding',
+  'Deployment',
+  'HorizontalPodAutoscaler',
+  'PodDisruptionBudget',
+  'MutatingWebhookConfiguration',
+  'ValidatingWebhookConfiguration',
+]);
 
-function stageOf(object: ApiObject): 0 | 1 | 2 {
-  if (object.kind === 'Namespace') return 0;
-  return ownedKinds.findIndex(({ kind }) => kind === object.kind) < firstOfLastStage ? 1 : 2;
+function stageOf({ kind }: ApiObject): 0 | 1 | 2 {
+  if (kind === 'Namespace') return 0;
+  return lastStage.has(kind) ? 2 : 1;
 }
 
 async function applyOne(
