@@ -33,7 +33,7 @@ export function checkMetadata({ kind, scope }: Kind, metadata: unknown, report: 
     return false;
   }
   if (namespace && scope === 'Cluster')
-    report.error(['metadata', 'namespace'], `must not be set: a ${kind} has no namespace`, 'conflict');
+    report.error(['metadata', 'namespace'], 'must not be set: an object of this kind has no namespace', 'conflict');
 
   const mapsAreSound = [
     ['labels', labels],
