@@ -20,8 +20,6 @@ import { SotwSession } from './sotw-session.ts';
 export interface DiscoveryOptions {
   /** Shown to proxies as the control plane's name. */
   identifier: string;
-  /** Null lets everyone in: for loopback only. */
-  authenticate: Authenticate | null;
   /** What a proxy is to have now. Null while the mesh does not know its workload; with `anyway` it must answer. */
   resourcesFor(proxy: ProxyNode, anyway: boolean): ResourceSet | null;
   metrics: Metrics;
@@ -67,6 +65,8 @@ const shortNames: Record<XdsType, string> = {
   route: 'rds',
   secret: 'sds',
 };
+/** A client that does not read for so long while something waits for it is dropped. */
+const maxDrainMs = 60_000;
 const secondsBounds = [0.1, 0.5, 1, 3, 5, 10, 20, 30];
 
 export class Discovery {
@@ -94,10 +94,11 @@ export class Discovery {
     );
   }
 
-  get methods(): { [path: string]: GrpcMethod } {
+  /** For a server; null as `authenticate` lets everyone in: for loopback only. */
+  methods(authenticate: Authenticate | null): { [path: string]: GrpcMethod } {
     return {
-      [adsMethods.delta]: (call) => this.#accept(call, 'delta'),
-      [adsMethods.sotw]: (call) => this.#accept(call, 'sotw'),
+      [adsMethods.delta]: (call) => this.#accept(call, 'delta', authenticate),
+      [adsMethods.sotw]: (call) => this.#accept(call, 'sotw', authenticate),
     };
   }
 
@@ -121,8 +122,12 @@ export class Discovery {
     for (const { call } of this.#connections) call.end(new GrpcError('unavailable', 'the control plane is going away'));
   }
 
-  async #accept(call: ServerCall, protocol: 'delta' | 'sotw'): Promise<CallReceiver> {
-    const { authenticate, maxConnections = 5_000 } = this.#options;
+  async #accept(
+    call: ServerCall,
+    protocol: 'delta' | 'sotw',
+    authenticate: Authenticate | null,
+  ): Promise<CallReceiver> {
+    const { maxConnections = 5_000 } = this.#options;
     const identity = authenticate ? await authenticate(call) : null;
     if (this.#connections.size >= maxConnections)
       throw new GrpcError('resourceExhausted', `more than ${maxConnections} proxies; try another replica`);
@@ -207,7 +212,12 @@ export class Discovery {
     }
     if (call.queuedBytes > busyBytes) {
       connection.isDraining = true;
+      const stalled = setTimeout(
+        () => call.end(new GrpcError('resourceExhausted', 'the proxy reads too slowly')),
+        maxDrainMs,
+      );
       void call.drained(busyBytes).then(() => {
+        clearTimeout(stalled);
         connection.isDraining = false;
         this.#queue.add(connection, changedAtMs);
       });

@@ -1,0 +1,143 @@
+/**
+ * From objects to proxies, without Kubernetes: whatever the source of the objects, this is where they become configuration.
+ *
+ *   source ─► debounce ─► buildSnapshot ─► push queue ─► scope of each proxy ─► translate (once a scope) ─► session
+ */
+import type { JsonObject } from '@bufbuild/protobuf';
+import { buildSnapshot, type Snapshot } from '../model/snapshot.ts';
+import type { Problem } from '../translate/problem.ts';
+import { scopeOf } from '../translate/scope.ts';
+import { translate } from '../translate/translate.ts';
+import { Debounce, type DebounceOptions } from '../watch/debounce.ts';
+import type { ChangeScope, ObjectSource } from '../watch/source.ts';
+import type { Discovery } from './discovery.ts';
+import type { SecretSource } from './gateway-secrets.ts';
+import type { Metrics } from './metrics.ts';
+import type { ProxyNode } from './proxy-node.ts';
+import { encodeResources, type ResourceSet } from './resources.ts';
+
+export interface MeshOptions {
+  source: ObjectSource;
+  /** Certificates that gateways may ask for; none without it. */
+  secrets?: SecretSource;
+  metrics: Metrics;
+  debounce?: Omit<DebounceOptions, 'run'>;
+  onSnapshot?(snapshot: Snapshot, tookMs: number): void;
+  onError(error: Error): void;
+}
+
+interface Translated {
+  set: ResourceSet;
+  problems: readonly Problem[];
+}
+
+const secondsBounds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];
+
+export class Mesh {
+  readonly #options: MeshOptions;
+  readonly #debounce: Debounce;
+  readonly #snapshotTime;
+  readonly #events;
+  /** What was translated for the current snapshot, by scope. */
+  #translated = new Map<string, Translated>();
+  #snapshot: Snapshot | null = null;
+  #discovery: Discovery | null = null;
+  /** Problems of the snapshot before, shown until every scope of this one is translated. */
+  #listeners: Array<() => void> = [];
+
+  constructor(options: MeshOptions) {
+    this.#options = options;
+    this.#debounce = new Debounce({ ...options.debounce, run: (changedAtMs) => this.#rebuild(changedAtMs) });
+    const { metrics } = options;
+    this.#events = metrics.counter('pilot_k8s_cfg_events', 'Changes seen, by what they touch.');
+    this.#snapshotTime = metrics.histogram(
+      'pilot_push_context_init_seconds',
+      'Seconds to build a snapshot.',
+      secondsBounds,
+    );
+  }
+
+  /** Resolves when the first snapshot is there: until then no proxy is answered, so that a restart pushes no empty mesh. */
+  async start(discovery: Discovery, signal: AbortSignal): Promise<void> {
+    this.#discovery = discovery;
+    const { source, secrets } = this.#options;
+    let isComplete = false;
+    const onChange = (scope: ChangeScope) => {
+      this.#events.add({ type: scope });
+      if (isComplete) this.#debounce.change(scope);
+    };
+    signal.addEventListener('abort', () => this.#debounce.stop(), { once: true });
+    await source.start(onChange, signal);
+    if (signal.aborted) return;
+    isComplete = true;
+    this.#rebuild(performance.now());
+    secrets?.onChange(() => this.#discovery?.push(performance.now()));
+  }
+
+  get snapshot(): Snapshot | null {
+    return this.#snapshot;
+  }
+
+  get isReady(): boolean {
+    return this.#snapshot !== null;
+  }
+
+  /** What the translations for the proxies that are connected found. */
+  get problems(): Problem[] {
+    const unique = new Map<string, Problem>();
+    for (const { problems } of this.#translated.values())
+      for (const problem of problems) unique.set(JSON.stringify(problem), problem);
+    return [...unique.values()];
+  }
+
+  /** Called when `problems` may have changed. */
+  onProblems(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** What a proxy is to have; see `DiscoveryOptions`. */
+  resourcesFor(proxy: ProxyNode, anyway: boolean): ResourceSet | null {
+    const snapshot = this.#snapshot;
+    if (!snapshot) return null;
+    if (!anyway && !snapshot.workloadByName.has(`${proxy.namespace}/${proxy.pod}`)) return null;
+    const { set } = this.#translate(proxy, snapshot);
+    const { secrets } = this.#options;
+    if (proxy.kind !== 'router' || !secrets) return set;
+    return { ...set, types: { ...set.types, secret: secrets.of(proxy.namespace) } };
+  }
+
+  #translate(proxy: ProxyNode, snapshot: Snapshot): Translated {
+    const scope = scopeOf({ id: proxy.id, metadata: proxy.metadata as JsonObject }, snapshot);
+    const known = this.#translated.get(scope.key);
+    if (known) return known;
+    const { clusters, endpoints, listeners, routes, problems } = translate(snapshot, scope);
+    const set = encodeResources(`${snapshot.version}`, {
+      cluster: clusters,
+      endpoint: endpoints,
+      listener: listeners,
+      route: routes,
+    });
+    const translated = { set, problems };
+    this.#translated.set(scope.key, translated);
+    if (problems.length > 0) for (const listener of this.#listeners) listener();
+    return translated;
+  }
+
+  #rebuild(changedAtMs: number): void {
+    const startedAtMs = performance.now();
+    try {
+      const snapshot = buildSnapshot(this.#options.source.read(), this.#snapshot);
+      this.#snapshot = snapshot;
+      this.#translated = new Map();
+      const tookMs = performance.now() - startedAtMs;
+      this.#snapshotTime.observe(tookMs / 1000);
+      this.#options.onSnapshot?.(snapshot, tookMs);
+    } catch (error) {
+      // The proxies keep what they have.
+      this.#options.onError(error as Error);
+      return;
+    }
+    this.#discovery?.push(changedAtMs);
+    for (const listener of this.#listeners) listener();
+  }
+}
