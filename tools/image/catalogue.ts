@@ -4,6 +4,7 @@ import { cacheFolder } from '../../e2e/local/folders.ts';
 import { sampleHubs, sampleImages, sampleTag } from '../../samples/bookinfo/images.ts';
 import { type Bundle, bundlePrograms, bundleSample } from '../bundle.ts';
 import { type Image, type ImageConfig, writeArchive } from './archive.ts';
+import { compileCache, compileCacheEnv } from './compile-cache.ts';
 import { hostFiles, present, tree } from './host-files.ts';
 import type { TarEntry } from './tar.ts';
 
@@ -87,7 +88,8 @@ function koffi(): TarEntry[] {
   const modules = join(top, 'node_modules');
   const native = `@koromix/koffi-linux-${process.arch}`;
   const wanted = (name: string) =>
-    /^(package\.json|index\.c?js)$/.test(name) || /^(src\/koffi\/[^/]+\.c?js|linux_[a-z0-9]+\/[^/]+)$/.test(name);
+    /^(package\.json|index\.c?js)$/.test(name) ||
+    /^(src\/koffi\/(src\/)?[^/]+\.c?js|linux_[a-z0-9]+\/[^/]+)$/.test(name);
   return ['koffi', native].flatMap((name) => tree(join(modules, name), `app/node_modules/${name}`, wanted));
 }
 
@@ -101,12 +103,18 @@ function programLayer(bundles: Bundle[]): TarEntry[] {
     // Node takes a main program's folder and kind from where the link leads.
     link('usr/local/bin/lateen', '../../../app/main.mjs'),
     text('app/package.json', [JSON.stringify({ type: 'module' })]),
+    ...compileCache(
+      cacheFolder,
+      bundles.map(({ file }) => file),
+      'app',
+    ),
   ];
 }
 
 async function lateen(): Promise<Image> {
   const bundles = await bundlePrograms(dist);
-  const config: ImageConfig = { Entrypoint: ['lateen'], Env: [path], User: '1337:1337', WorkingDir: '/' };
+  const cacheEnv = Object.entries(compileCacheEnv('/app/cache')).map(([key, value]) => `${key}=${value}`);
+  const config: ImageConfig = { Entrypoint: ['lateen'], Env: [path, ...cacheEnv], User: '1337:1337', WorkingDir: '/' };
   return {
     references: [lateenImage],
     layers: [baseLayer(), [...iptablesLayer(), ...koffi()], programLayer(bundles)],
