@@ -25,23 +25,49 @@ const house: Record<string, Room> = {
   webhook: { rooms: ['kube', 'api', 'lib'], packages: ['fastify', 'fast-json-patch', 'yaml', 'pino'] },
   control: {
     rooms: ['kube', 'api', 'xds', 'lib', 'webhook'],
-    packages: ['@bufbuild/protobuf', '@connectrpc/connect', '@connectrpc/connect-node', '@peculiar/x509', 'reflect-metadata', 'jose', 'fastify', 'yaml', 'pino'],
+    packages: [
+      '@bufbuild/protobuf',
+      '@connectrpc/connect',
+      '@connectrpc/connect-node',
+      '@peculiar/x509',
+      'reflect-metadata',
+      'jose',
+      'fastify',
+      'yaml',
+      'pino',
+    ],
   },
   proxy: {
     rooms: ['xds', 'lib'],
-    packages: ['@bufbuild/protobuf', '@connectrpc/connect', '@connectrpc/connect-node', '@peculiar/x509', 'jose', 'koffi', 'yaml'],
+    packages: [
+      '@bufbuild/protobuf',
+      '@connectrpc/connect',
+      '@connectrpc/connect-node',
+      '@peculiar/x509',
+      'jose',
+      'koffi',
+      'yaml',
+    ],
   },
-  cli: { rooms: ['api', 'kube', 'lib', 'operator', 'webhook', 'control', 'proxy', 'xds'], packages: ['yaml', '@bufbuild/protobuf'] },
+  cli: {
+    rooms: ['api', 'kube', 'lib', 'operator', 'webhook', 'control', 'proxy', 'xds'],
+    packages: ['yaml', '@bufbuild/protobuf'],
+  },
 };
 
 /** Rooms within a room that must stay free of the rest: pure model, translation and decisions. */
 const pure: Array<{ folder: string; mayNot: RegExp; why: string }> = [
   { folder: 'control/model', mayNot: /^src\/(kube|webhook|proxy)\//, why: 'the model knows no Kubernetes client' },
-  { folder: 'control/translate', mayNot: /^src\/(kube|webhook|proxy)\//, why: 'the translation knows no Kubernetes client' },
+  {
+    folder: 'control/translate',
+    mayNot: /^src\/(kube|webhook|proxy)\//,
+    why: 'the translation knows no Kubernetes client',
+  },
 ];
 
 const breaches: string[] = [];
-const importing = /(?:^|[\s;])(?:import|export)\b[^'"`;]*?from\s*['"]([^'"]+)['"]|\bimport\s*\(\s*['"]([^'"]+)['"]|^import\s*['"]([^'"]+)['"]/gm;
+const importing =
+  /(?:^|[\s;])(?:import|export)\b[^'"`;]*?from\s*['"]([^'"]+)['"]|\bimport\s*\(\s*['"]([^'"]+)['"]|^import\s*['"]([^'"]+)['"]/gm;
 
 for (const entry of readdirSync(join(top, 'src'), { recursive: true, withFileTypes: true })) {
   const path = relative(top, join(entry.parentPath, entry.name));
@@ -49,7 +75,9 @@ for (const entry of readdirSync(join(top, 'src'), { recursive: true, withFileTyp
   const folder = path.split('/')[1];
   const room = house[folder];
   if (!room) {
-    breaches.push(`${path}: the house has no room src/${folder}; add it to tools/check-imports.ts and docs/architecture.md`);
+    breaches.push(
+      `${path}: the house has no room src/${folder}; add it to tools/check-imports.ts and docs/architecture.md`,
+    );
     continue;
   }
   const isTest = /\.test\.ts$|\/testing\//.test(path);
@@ -60,11 +88,15 @@ for (const entry of readdirSync(join(top, 'src'), { recursive: true, withFileTyp
       const file = relative(top, join(dirname(join(top, path)), target));
       const other = file.startsWith('src/') ? file.split('/')[1] : null;
       for (const rule of pure)
-        if (!isTest && path.startsWith(`src/${rule.folder}/`) && rule.mayNot.test(file)) breaches.push(`${path}: imports ${file}; ${rule.why}`);
+        if (!isTest && path.startsWith(`src/${rule.folder}/`) && rule.mayNot.test(file))
+          breaches.push(`${path}: imports ${file}; ${rule.why}`);
       if (isTest || other === folder) continue;
       if (!other || !room.rooms.includes(other)) breaches.push(`${path}: src/${folder} may not import ${file}`);
     } else if (!isTest) {
-      const name = target.split('/').slice(0, target.startsWith('@') ? 2 : 1).join('/');
+      const name = target
+        .split('/')
+        .slice(0, target.startsWith('@') ? 2 : 1)
+        .join('/');
       if (!room.packages.includes(name)) breaches.push(`${path}: src/${folder} may not import the package ${name}`);
     }
   }

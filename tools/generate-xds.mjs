@@ -3,7 +3,17 @@
 // Validation options are dropped first: the bundled validate.proto is older than the files that use it,
 // and the checks that matter here are made with better messages when a resource is compiled.
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 
@@ -18,7 +28,8 @@ const wanted = readFileSync(join(top, 'src/xds/messages.txt'), 'utf8')
   .map((line) => line.replace(/#.*/, '').trim())
   .filter(Boolean);
 
-const dropped = /^(validate\/|udpa\/annotations|xds\/annotations|envoy\/annotations|google\/api\/(?!expr)|opencensus\/)/;
+const dropped =
+  /^(validate\/|udpa\/annotations|xds\/annotations|envoy\/annotations|google\/api\/(?!expr)|opencensus\/)/;
 
 function find(file) {
   for (const root of roots) if (existsSync(join(root, file))) return join(root, file);
@@ -62,16 +73,28 @@ try {
     JSON.stringify({
       version: 'v2',
       // buf's default strategy starts the plug-in once for every directory, half a second each.
-      plugins: [{ local: join(top, 'node_modules/.bin/protoc-gen-es'), strategy: 'all', out: 'gen', opt: ['target=js+dts', 'import_extension=js'] }],
+      plugins: [
+        {
+          local: join(top, 'node_modules/.bin/protoc-gen-es'),
+          strategy: 'all',
+          out: 'gen',
+          opt: ['target=js+dts', 'import_extension=js'],
+        },
+      ],
     }),
   );
-  execFileSync(join(top, 'node_modules/.bin/buf'), ['generate', '--timeout', '300s'], { cwd: work, stdio: ['ignore', 'inherit', 'inherit'] });
+  execFileSync(join(top, 'node_modules/.bin/buf'), ['generate', '--timeout', '300s'], {
+    cwd: work,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   const fresh = `${out}.new`;
   rmSync(fresh, { recursive: true, force: true });
   cpSync(join(work, 'gen'), fresh, { recursive: true });
   rmSync(out, { recursive: true, force: true });
   renameSync(fresh, out);
-  console.log(`${relative(top, out)}: ${readdirSync(out, { recursive: true }).filter((f) => f.endsWith('.js')).length} files`);
+  console.log(
+    `${relative(top, out)}: ${readdirSync(out, { recursive: true }).filter((f) => f.endsWith('.js')).length} files`,
+  );
 } finally {
   rmSync(work, { recursive: true, force: true });
 }

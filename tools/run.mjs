@@ -21,8 +21,11 @@ function run(command, args, extraEnv = {}) {
 }
 
 function files(path) {
-  return existsSync(path) && readdirSync(path, { withFileTypes: true }).flatMap((entry) =>
-    entry.isDirectory() ? files(join(path, entry.name)) : [join(path, entry.name)],
+  return (
+    existsSync(path) &&
+    readdirSync(path, { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? files(join(path, entry.name)) : [join(path, entry.name)],
+    )
   );
 }
 
@@ -44,8 +47,10 @@ function install() {
 }
 
 function generate() {
-  once('src/xds/gen/.inputs', ['package-lock.json', 'tools/generate-xds.mjs', 'src/xds/messages.txt', ...files('src/xds/proto')], () =>
-    run('node', ['tools/generate-xds.mjs']),
+  once(
+    'src/xds/gen/.inputs',
+    ['package-lock.json', 'tools/generate-xds.mjs', 'src/xds/messages.txt', ...files('src/xds/proto')],
+    () => run('node', ['tools/generate-xds.mjs']),
   );
 }
 
