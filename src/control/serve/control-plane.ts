@@ -39,7 +39,9 @@ export interface ControlPlaneOptions {
   version: string;
   log: ControlPlaneLog;
   debounce?: Omit<DebounceOptions, 'run'>;
-  /** Further pages, and further metrics, on the monitoring port. */
+  /** A condition of readiness besides the mesh's having been read. */
+  isReady?: () => boolean;
+  /** Further pages, and further metrics, on the monitoring ports. */
   pages?: { readonly [path: string]: Page };
   moreMetrics?: () => string;
 }
@@ -49,14 +51,14 @@ export interface Listeners {
   secure: { port: number; host?: string };
   /** Discovery without TLS, for loopback; off unless told. */
   plaintext?: { port: number; host?: string } | null;
-  /** Readiness, metrics, debug pages. */
-  monitoring: { port: number; host?: string } | null;
+  /** Readiness, metrics, debug pages: the same at each. */
+  monitoring: ReadonlyArray<{ port: number; host?: string }>;
 }
 
 export interface Ports {
   secure: number;
   plaintext: number | null;
-  monitoring: number | null;
+  monitoring: number[];
 }
 
 export interface ControlPlane {
@@ -137,10 +139,11 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
   serving.onRenewal((identity) => secure.renew(identity));
   const ending = new AbortController();
   const servers: GrpcServer[] = [secure];
-  let admin: AdminServer | null = null;
+  const admins: AdminServer[] = [];
 
+  const isReady = () => mesh.isReady && !ending.signal.aborted && (options.isReady?.() ?? true);
   const pages: { [path: string]: Page } = {
-    '/ready': () => (mesh.isReady && !ending.signal.aborted ? { body: 'ok\n' } : { status: 503, body: 'not ready\n' }),
+    '/ready': () => (isReady() ? { body: 'ok\n' } : { status: 503, body: 'not ready\n' }),
     '/version': () => ({ body: { version } }),
     '/metrics': () => ({ body: metrics.text() + (options.moreMetrics?.() ?? '') }),
     '/debug/problems': () => ({ body: { source: source.problems, translation: mesh.problems } }),
@@ -154,15 +157,16 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
     serving,
     metrics,
     async listen({ secure: at, plaintext, monitoring }) {
-      const ports: Ports = { secure: await secure.listen(at.port, at.host), plaintext: null, monitoring: null };
+      const ports: Ports = { secure: await secure.listen(at.port, at.host), plaintext: null, monitoring: [] };
       if (plaintext) {
         const server = createGrpcServer({ methods: discovery.methods(null), identity: null });
         ports.plaintext = await server.listen(plaintext.port, plaintext.host);
         servers.push(server);
       }
-      if (monitoring) {
-        admin = createAdminServer(pages, onError('a debug page failed'));
-        ports.monitoring = await admin.listen(monitoring.port, monitoring.host);
+      for (const { port, host } of monitoring) {
+        const admin = createAdminServer(pages, onError('a debug page failed'));
+        admins.push(admin);
+        ports.monitoring.push(await admin.listen(port, host));
       }
       return ports;
     },
@@ -172,7 +176,7 @@ export async function createControlPlane(options: ControlPlaneOptions): Promise<
       serving.stop();
       const closed = Promise.all(servers.map((server) => server.close(graceMs)));
       discovery.close();
-      await Promise.all([closed, admin?.close()]);
+      await Promise.all([closed, ...admins.map((admin) => admin.close())]);
     },
   };
 }

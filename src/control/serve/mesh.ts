@@ -42,8 +42,7 @@ export class Mesh {
   #translated = new Map<string, Translated>();
   #snapshot: Snapshot | null = null;
   #discovery: Discovery | null = null;
-  /** Problems of the snapshot before, shown until every scope of this one is translated. */
-  #listeners: Array<() => void> = [];
+  readonly #listeners = new Set<() => void>();
 
   constructor(options: MeshOptions) {
     this.#options = options;
@@ -90,9 +89,10 @@ export class Mesh {
     return [...unique.values()];
   }
 
-  /** Called when `problems` may have changed. */
-  onProblems(listener: () => void): void {
-    this.#listeners.push(listener);
+  /** Calls `listener` when `problems` may have changed, until the returned function is called. */
+  onProblems(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** What a proxy is to have; see `DiscoveryOptions`. */
