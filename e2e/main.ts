@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildLateenImage, buildTestImages, imagePackages } from '../tools/image/catalogue.ts';
@@ -9,7 +9,7 @@ import type { Cluster, Provider } from './cluster/cluster.ts';
 import { handleOf } from './cluster/handle.ts';
 import { chooseProvider } from './cluster/selection.ts';
 import { install, obstacle } from './local/debian.ts';
-import { collectEvidence } from './support/evidence.ts';
+import { collectEvidence, evidenceFolder } from './support/evidence.ts';
 
 const usage = `usage: npm run test:e2e -- [options]
   --keep            leave the cluster up and print how to reach it
@@ -71,12 +71,16 @@ function testFiles(only: string[]): string[] {
   return wanted.sort().map((name) => `e2e/tests/${name}`);
 }
 
-async function tests(cluster: Cluster, only: string[]): Promise<Totals> {
+async function tests(cluster: Cluster, only: string[], signal: AbortSignal): Promise<Totals> {
   const files = testFiles(only);
   if (files.length === 0) return { passed: 0, failed: 0 };
+  rmSync(evidenceFolder(cluster.name), { recursive: true, force: true });
   const env = { ...process.env, ...handleOf(cluster) };
-  const totals = await runAva(['--config', 'e2e/ava.config.js', ...files], env, true);
-  if (totals.failed > 0) progress(`pods, events and logs: ${await collectEvidence(cluster)}`);
+  const totals = await runAva(['--config', 'e2e/ava.config.js', ...files], env, true, signal);
+  if (totals.failed > 0) {
+    await collectEvidence(cluster, 'at the end');
+    progress(`pods, events and logs: ${evidenceFolder(cluster.name)}`);
+  }
   return totals;
 }
 
@@ -129,18 +133,20 @@ async function main(): Promise<number> {
   }
   const name = options.cluster ?? ownName();
   if (options.down) {
-    await (await provider.attach(name))?.down();
+    await provider.remove(name);
     return 0;
   }
   console.log(`end-to-end tests on provider ${provider.name} (${why}), cluster ${name}`);
+  const running = new AbortController();
   const end = async () => {
-    if (!options.keep) await (await provider.attach(name))?.down();
+    running.abort();
+    if (!options.keep) await provider.remove(name);
   };
   endOnSignal(end);
   let totals: Totals = { passed: 0, failed: 1 };
   try {
     const cluster = await prepare(clusterOf(provider, name, Number(options.nodes), options.cluster !== undefined));
-    totals = await tests(cluster, options.only);
+    totals = await tests(cluster, options.only, running.signal);
     if (options.keep) tellHowToReach(cluster);
   } catch (error) {
     console.log(`  ✖ ${error instanceof Error ? error.message : error}`);

@@ -12,10 +12,16 @@ const marks = { ok: '  ✔ ', 'not ok': '  ✖ ' };
  * Runs ava and shows a line a test as it ends, with the details of those that failed. A run that fails without a failed
  * test counts as one failure.
  * @param show whether tests that passed are shown as well.
+ * @param signal ends the run.
  */
-export async function runAva(args: string[], env: NodeJS.ProcessEnv, show: boolean): Promise<Totals> {
+export async function runAva(
+  args: string[],
+  env: NodeJS.ProcessEnv,
+  show: boolean,
+  signal?: AbortSignal,
+): Promise<Totals> {
   const totals = { passed: 0, failed: 0 };
-  const child = spawn('ava', ['--tap', ...args], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('ava', ['--tap', ...args], { env, stdio: ['ignore', 'pipe', 'inherit'], signal });
   const { promise, resolve, reject } = Promise.withResolvers<number | null>();
   child.on('error', reject);
   child.on('close', resolve);

@@ -50,4 +50,6 @@ export interface Provider {
   create(name: string, options: { nodes: number; progress: (line: string) => void }): Promise<Cluster>;
   /** A cluster that is up already, or null. */
   attach(name: string): Promise<Cluster | null>;
+  /** Clears away whatever there is of a cluster that this provider made, even half made. Safe to repeat. */
+  remove(name: string): Promise<void>;
 }

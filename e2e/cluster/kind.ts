@@ -41,12 +41,17 @@ async function nodeNames(name: string): Promise<string[]> {
   return found.code === 0 ? found.stdout.split('\n').filter(Boolean).sort() : [];
 }
 
+async function remove(name: string): Promise<void> {
+  const file = kubeconfigFile(name);
+  await run(['kind', 'delete', 'cluster', '--name', name, '--kubeconfig', file], { timeoutMs: 300_000 });
+}
+
 async function create(name: string, count: number, progress: (line: string) => void): Promise<Cluster> {
   const file = kubeconfigFile(name);
   mkdirSync(dirname(file), { recursive: true });
   if ((await nodeNames(name)).length > 0) {
     progress(`deleting what an earlier cluster ${name} left`);
-    await run(['kind', 'delete', 'cluster', '--name', name, '--kubeconfig', file], { timeoutMs: 300_000 });
+    await remove(name);
   }
   const roles = Array.from({ length: count }, (_, index) => ({ role: index === 0 ? 'control-plane' : 'worker' }));
   const config = join(dirname(file), `${name}.json`);
@@ -80,4 +85,5 @@ export const kindProvider: Provider = {
   available,
   create: (name, { nodes, progress }) => create(name, nodes, progress),
   attach,
+  remove,
 };

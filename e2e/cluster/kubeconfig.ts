@@ -44,4 +44,10 @@ async function attach(name: string): Promise<Cluster> {
 }
 
 /** A cluster that is there already, by the environment variable KUBECONFIG. */
-export const kubeconfigProvider: Provider = { name: 'kubeconfig', available, create: attach, attach };
+export const kubeconfigProvider: Provider = {
+  name: 'kubeconfig',
+  available,
+  create: attach,
+  attach,
+  remove: async () => {},
+};

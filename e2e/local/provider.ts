@@ -181,4 +181,5 @@ export const localProvider: Provider = {
   available,
   create: (name, { nodes, progress }) => create(name, nodes, progress),
   attach,
+  remove: clear,
 };

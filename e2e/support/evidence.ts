@@ -11,8 +11,8 @@ export function evidenceFolder(cluster: string): string {
 }
 
 /** Writes pods, events, the mesh's resources and the logs of every container into a fresh folder, whose path it returns. */
-export async function collectEvidence(cluster: Cluster, name = 'last'): Promise<string> {
-  const folder = join(evidenceFolder(cluster.name), name);
+export async function collectEvidence(cluster: Cluster, name: string): Promise<string> {
+  const folder = join(evidenceFolder(cluster.name), name.replace(/[^\w.-]+/g, '-'));
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const save = async (file: string, args: string[]) => {

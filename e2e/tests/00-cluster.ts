@@ -2,6 +2,7 @@ import test from 'ava';
 import { cluster } from '../support/cluster.ts';
 import { curlFrom } from '../support/curl.ts';
 import { apply, get, remove } from '../support/objects.ts';
+import { evidenceOnFailure } from '../support/on-failure.ts';
 import { podsReady } from '../support/pods.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -42,6 +43,7 @@ const objects = [
   },
 ];
 
+evidenceOnFailure(test);
 test.after.always('the namespace is removed', async () => {
   await remove(objects);
 });
