@@ -38,19 +38,21 @@ export async function askControlPlanes<T>(
   namespace: string,
   path: string,
   read: (body: string, pod: Pod) => T,
+  signal?: AbortSignal,
 ): Promise<ControlPlaneAnswer<T>[]> {
   const { items } = await kube.list(pods, {
     namespace,
     labelSelector: 'app=istiod',
     fieldSelector: 'status.phase=Running',
     timeoutMs,
+    signal,
   });
   return Promise.all(
     items.map(async (pod) => {
       const name = pod.metadata?.name ?? '';
       const revision = pod.metadata?.labels?.['istio.io/rev'] ?? 'default';
       try {
-        const body = await kube.getFromPod(name, namespace, monitoringPort, path, { timeoutMs });
+        const body = await kube.getFromPod(name, namespace, monitoringPort, path, { timeoutMs, signal });
         return { pod: name, revision, answer: read(body, pod), problem: null };
       } catch (error) {
         if (!(error instanceof ApiError || error instanceof SyntaxError)) throw error;

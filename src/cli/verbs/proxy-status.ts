@@ -49,12 +49,12 @@ export default verb({
     revision: { type: 'string', short: 'r', summary: 'Only control planes of this revision', placeholder: 'REVISION' },
   },
   maxArgs: 1,
-  async run({ args, flags, kube, stdout, terminal }) {
+  async run({ args, flags, kube, signal, stdout, terminal }) {
     const client = await kube();
     try {
-      const answers = (await askControlPlanes(client, flags.istioNamespace, '/debug/syncz', readSyncStatus)).filter(
-        ({ revision }) => flags.revision === undefined || revision === flags.revision,
-      );
+      const answers = (
+        await askControlPlanes(client, flags.istioNamespace, '/debug/syncz', readSyncStatus, signal)
+      ).filter(({ revision }) => flags.revision === undefined || revision === flags.revision);
       if (answers.length === 0)
         throw new CliError(`no control plane runs in namespace ${flags.istioNamespace}`, {
           hint: 'name its namespace with -i, or install one with "lateen install"',

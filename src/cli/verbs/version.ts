@@ -7,6 +7,9 @@ import { CliError, exit } from '../exit.ts';
 import { render } from '../output.ts';
 import { verb } from '../verb.ts';
 
+/** A cluster that does not answer must not keep anybody from this program's own version. */
+const remoteTimeoutMs = 5000;
+
 interface Versions {
   clientVersion: { version: string; node: string };
   /** One entry a control-plane pod. */
@@ -30,13 +33,20 @@ export default verb({
     short: { type: 'boolean', short: 's', summary: 'One line for each version' },
   },
   maxArgs: 0,
-  async run({ flags, kube, stdout, terminal }) {
+  async run({ flags, kube, signal, stdout, terminal }) {
     const versions: Versions = { clientVersion: { version, node: process.versions.node } };
     if (flags.remote) {
       try {
         const client = await kube();
         try {
-          Object.assign(versions, await remoteVersions(client, flags.istioNamespace));
+          Object.assign(
+            versions,
+            await remoteVersions(
+              client,
+              flags.istioNamespace,
+              AbortSignal.any([signal, AbortSignal.timeout(remoteTimeoutMs)]),
+            ),
+          );
         } finally {
           client.close();
         }
@@ -51,10 +61,14 @@ export default verb({
   },
 });
 
-async function remoteVersions(kube: KubeClient, namespace: string): Promise<Omit<Versions, 'clientVersion'>> {
+async function remoteVersions(
+  kube: KubeClient,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<Omit<Versions, 'clientVersion'>> {
   const [planes, proxies] = await Promise.all([
-    askControlPlanes(kube, namespace, '/version', readVersion),
-    askControlPlanes(kube, namespace, '/debug/syncz', readSyncStatus),
+    askControlPlanes(kube, namespace, '/version', readVersion, signal),
+    askControlPlanes(kube, namespace, '/debug/syncz', readSyncStatus, signal),
   ]);
   return {
     meshVersion: planes.map(({ revision, answer }) => ({
