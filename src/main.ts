@@ -11,8 +11,17 @@ const programs: Record<string, () => Promise<{ main: Program }>> = {
   control: () => import('./control/main.ts'),
   proxy: () => import('./proxy/main.ts'),
   iptables: () => import('./iptables/main.ts'),
+  wait: () => import('./iptables/wait.ts'),
 };
 
-const [name = 'help', ...args] = process.argv.slice(2);
-const { main } = Object.hasOwn(programs, name) ? await programs[name]() : await import('./cli/main.ts');
-process.exitCode = await main(Object.hasOwn(programs, name) ? args : [name, ...args]);
+async function start([name = 'help', ...args]: string[]): Promise<number> {
+  if (!Object.hasOwn(programs, name)) return (await import('./cli/main.ts')).main([name, ...args]);
+  return (await programs[name]()).main(args);
+}
+
+const words = process.argv.slice(2);
+const next = words[0] === 'iptables' ? words.indexOf('--') + 1 : 0;
+let code = await start(words);
+// `lateen iptables … -- proxy …`: the pod's rules first, which need root, then the proxy, which must not have it.
+if (next > 0 && code === 0) code = await start(words.slice(next));
+process.exitCode = code;

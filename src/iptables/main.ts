@@ -1,8 +1,13 @@
-/** `lateen iptables`: redirects the pod's traffic to its proxy. Runs once, in the init container `istio-init`. */
+/**
+ * `lateen iptables`: redirects the pod's traffic to its proxy. Runs in the init container `istio-init`, or in the proxy's
+ * own container before the proxy: `lateen iptables … -- proxy sidecar …` gives up root for good after the rules are set,
+ * and `src/main.ts` goes on with what follows `--` in the same process.
+ */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { applyTables, familiesOf, NetfilterError } from './netfilter.ts';
 import { helpText, type InterceptionOptions, OptionError, readOptions } from './options.ts';
+import { giveUpRoot } from './privileges.ts';
 import { restoreInput } from './restore.ts';
 import { applyRoutes, removeRoutes } from './routes.ts';
 import { type Family, rules } from './rules.ts';
@@ -12,12 +17,17 @@ import { redirectionProblem } from './validation.ts';
 const validationFailed = 126;
 
 export async function main(args: string[]): Promise<number> {
-  if (args.includes('--help') || args.includes('-h')) {
+  const end = args.indexOf('--');
+  const own = end < 0 ? args : args.slice(0, end);
+  if (own.includes('--help') || own.includes('-h')) {
     process.stdout.write(helpText());
     return 0;
   }
   try {
-    return await run(readOptions(args, process.env));
+    const options = readOptions(own, process.env);
+    const code = await run(options);
+    if (code === 0 && end >= 0) giveUpRoot(options);
+    return code;
   } catch (error) {
     if (!(error instanceof OptionError || error instanceof NetfilterError)) throw error;
     process.stderr.write(`lateen iptables: ${error.message}\n`);

@@ -1,6 +1,6 @@
 /** Runs the iptables programs: finds the variant that works here, reads and replaces the rules. */
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { InterceptionOptions } from './options.ts';
 import { readSaved, restoreInput, untraceable } from './restore.ts';
@@ -68,12 +68,12 @@ function inputFor(
   return deletions.reduce((text, { table, chain, match }) => `${text}*${table}\n-D ${chain} ${match}\nCOMMIT\n`, input);
 }
 
-/** What an earlier run used comes first, then nft, which needs no lock, then legacy, then whatever is called iptables. */
+/** What an earlier run used comes first, then nft, which needs no lock, then whatever is called iptables, then legacy. */
 function candidates(family: Family, { binary }: Place): string[] {
   const word = family === 4 ? 'iptables' : 'ip6tables';
   if (binary) return [`${word}-${binary}`];
-  const variants = [`${word}-nft`, `${word}-legacy`, word];
-  return legacyInUse(family) ? [`${word}-legacy`, `${word}-nft`, word] : variants;
+  const [nft, legacy] = [`${word}-nft`, `${word}-legacy`];
+  return legacyInUse(family) ? [legacy, nft, word] : [nft, word, legacy];
 }
 
 /** The kernel lists the tables that the legacy variant holds in this network namespace. */
@@ -133,9 +133,26 @@ export function run(
     encoding: 'utf8',
     timeout: timeoutMs,
     maxBuffer: maxOutputBytes,
-    // Where Debian and Alpine keep them; a container's PATH may lack it.
-    env: { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin` },
+    env: environment(),
   });
+}
+
+function environment(): NodeJS.ProcessEnv {
+  // Where Debian and Alpine keep them; a container's PATH may lack it.
+  const env = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin` };
+  // The legacy variant locks a file; in a container with a read-only root only the pod's volumes take one.
+  if (!writable('/run') && writable('/etc/istio/proxy'))
+    return { ...env, XTABLES_LOCKFILE: '/etc/istio/proxy/xtables.lock' };
+  return env;
+}
+
+function writable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function works({ error, status }: SpawnSyncReturns<string>): boolean {
