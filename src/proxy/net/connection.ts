@@ -33,6 +33,8 @@ export interface ConnectionFacts {
   readonly tls: boolean;
   /** True when the client proved an identity by certificate. */
   readonly mtls: boolean;
+  /** URI name of the certificate that this side showed; ''. */
+  readonly ownPrincipal: string;
   readonly peer: PeerIdentity | null;
   /** Server name of the ClientHello, seen whether or not TLS ends here; ''. */
   readonly sni: string;

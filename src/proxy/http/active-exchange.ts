@@ -1,0 +1,176 @@
+import { randomFillSync } from 'node:crypto';
+import { HeaderBlock } from '../codec/header-block.ts';
+import type { Cluster, Endpoint, HttpManager, Listener, Route, VirtualHost } from '../config/table.ts';
+import type { Address, ConnectionFacts, PeerIdentity } from '../net/connection.ts';
+import type { Exchange } from './exchange.ts';
+import type { Plane } from './plane.ts';
+import type { ServerStream } from './server-stream.ts';
+
+/** Stands for headers that are not there (any more). */
+const noHeaders = new HeaderBlock();
+
+/** What takes the request's body from here on: forwarding, or a delay that keeps it. */
+export interface BodyTaker {
+  onRequestBody(bytes: Buffer, start: number, end: number): void;
+  onRequestEnd(trailers: HeaderBlock | null): void;
+  onDownstreamDrain(): void;
+  /** The caller has gone; nothing more can be sent to it. */
+  onDownstreamGone(): void;
+  /** The exchange is answered in another way: give everything up, without ending it. */
+  cancel(): void;
+}
+
+/** The exchange while it lives. Its blocks go back to the pool when it is finished. */
+export class ActiveExchange implements Exchange {
+  readonly plane: Plane;
+  readonly connection: ConnectionFacts;
+  readonly listener: Listener;
+  readonly manager: HttpManager;
+  readonly stream: ServerStream;
+  taker: BodyTaker | null = null;
+  request: HeaderBlock;
+  response: HeaderBlock = noHeaders;
+  trailers: HeaderBlock | null = null;
+  protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2' = 'HTTP/1.1';
+  method: string;
+  path = '';
+  originalPath = '';
+  authority = '';
+  scheme: 'http' | 'https';
+  client: Address;
+  readonly random: number;
+  readonly startedAtMs: number;
+  readonly startTick: number;
+  requestEndTick = -1;
+  upstreamFirstByteTick = -1;
+  upstreamEndTick = -1;
+  endTick = -1;
+  requestHeaderBytes = 0;
+  requestBodyBytes = 0;
+  responseHeaderBytes = 0;
+  responseBodyBytes = 0;
+  status = 0;
+  flags = '';
+  details = '';
+  upstreamFailure = '';
+  virtualHost: VirtualHost | null = null;
+  route: Route | null = null;
+  cluster: Cluster | null = null;
+  endpoint: Endpoint | null = null;
+  upstreamRemote: Address | null = null;
+  upstreamLocal: Address | null = null;
+  upstreamMtls = false;
+  attempts = 0;
+  /** Headers that the proxy made or changed, for whoever looks them up later: name, value, name, value. */
+  private madeRequest: string[] | null = null;
+  private madeResponse: string[] | null = null;
+  requestId = '';
+  requestComplete = false;
+  /** The head of the response is on its way to the caller. */
+  responded = false;
+  finished = false;
+
+  constructor(
+    plane: Plane,
+    connection: ConnectionFacts,
+    listener: Listener,
+    manager: HttpManager,
+    stream: ServerStream,
+    request: HeaderBlock,
+    method: string,
+  ) {
+    this.plane = plane;
+    this.connection = connection;
+    this.listener = listener;
+    this.manager = manager;
+    this.stream = stream;
+    this.request = request;
+    this.method = method;
+    this.scheme = connection.tls ? 'https' : 'http';
+    this.client = connection.remote;
+    this.random = Math.floor(Math.random() * 1_000_000);
+    this.startedAtMs = Date.now();
+    this.startTick = performance.now();
+  }
+
+  get peer(): PeerIdentity | null {
+    return this.connection.peer;
+  }
+
+  get mtls(): boolean {
+    return this.connection.mtls;
+  }
+
+  get sni(): string {
+    return this.connection.sni;
+  }
+
+  get source(): Address {
+    return this.connection.remote;
+  }
+
+  get destination(): Address {
+    return this.connection.local;
+  }
+
+  header(name: string): string | null {
+    if (name.charCodeAt(0) === 58) {
+      if (name === ':path') return this.path;
+      if (name === ':method') return this.method;
+      if (name === ':authority') return this.authority;
+      if (name === ':scheme') return this.scheme;
+      return null;
+    }
+    if (name === 'x-request-id' && this.requestId !== '') return this.requestId;
+    if (name === 'host') return this.authority;
+    return made(this.madeRequest, name) ?? this.request.get(name);
+  }
+
+  responseHeader(name: string): string | null {
+    if (name === ':status') return this.status === 0 ? null : String(this.status);
+    return made(this.madeResponse, name) ?? this.response.get(name);
+  }
+
+  responseTrailer(name: string): string | null {
+    return this.trailers === null ? null : this.trailers.get(name);
+  }
+
+  noteRequestHeader(name: string, value: string): void {
+    this.madeRequest ??= [];
+    this.madeRequest.push(name, value);
+  }
+
+  noteResponseHeader(name: string, value: string): void {
+    this.madeResponse ??= [];
+    this.madeResponse.push(name, value);
+  }
+
+  addFlag(flag: string): void {
+    this.flags = this.flags === '' ? flag : `${this.flags},${flag}`;
+  }
+}
+
+function made(pairs: string[] | null, name: string): string | null {
+  if (pairs === null) return null;
+  for (let i = pairs.length - 2; i >= 0; i -= 2) if (pairs[i] === name) return pairs[i + 1];
+  return null;
+}
+
+const randomBytes = Buffer.allocUnsafeSlow(4096);
+let randomAt = randomBytes.length;
+const hexPairs: string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+/** A version 4 UUID (RFC 9562 §5.4) from random bytes drawn in bulk. */
+export function makeRequestId(): string {
+  if (randomAt + 16 > randomBytes.length) {
+    randomFillSync(randomBytes);
+    randomAt = 0;
+  }
+  const at = randomAt;
+  randomAt += 16;
+  const b = randomBytes;
+  const h = hexPairs;
+  const version = (b[at + 6] & 0x0f) | 0x40;
+  const variant = (b[at + 8] & 0x3f) | 0x80;
+  return `${h[b[at]]}${h[b[at + 1]]}${h[b[at + 2]]}${h[b[at + 3]]}-${h[b[at + 4]]}${h[b[at + 5]]}-${h[version]}${h[b[at + 7]]}-${h[variant]}${h[b[at + 9]]}-${h[b[at + 10]]}${h[b[at + 11]]}${h[b[at + 12]]}${h[b[at + 13]]}${h[b[at + 14]]}${h[b[at + 15]]}`;
+}

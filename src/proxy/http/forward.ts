@@ -1,0 +1,496 @@
+import { type HeaderBlock, returnBlock } from '../codec/header-block.ts';
+import { edit } from '../codec/header-edit.ts';
+import { knownId } from '../codec/header-names.ts';
+import type { Forward, WeightedCluster } from '../config/table.ts';
+import { output } from '../net/output.ts';
+import type { ClusterPool } from '../upstream/cluster.ts';
+import type { Host } from '../upstream/host.ts';
+import type { Http1Upstream, ResetReason, UpstreamStream } from '../upstream/http1-upstream.ts';
+import type { ActiveExchange, BodyTaker } from './active-exchange.ts';
+import { finish } from './finish.ts';
+import { requestHash } from './hash-policy.ts';
+import { HeldBody } from './held-body.ts';
+import { localReply } from './local-reply.ts';
+import { startMirrors } from './mirror.ts';
+import { editRequest, outgoing } from './request-headers.ts';
+import { editResponse } from './response-headers.ts';
+import { backoffMs, mayRepeat, retriesReset, retriesResponse } from './retry.ts';
+
+/** What may be kept of a body to send it again (Envoy: per-connection buffer limit, 1 MiB by default). */
+const maxRetainedBytes = 1_048_576;
+/** Without a retry policy, bodies are kept only for a connection that turns out to be stale. */
+const maxStaleRetainedBytes = 65_536;
+const maxStaleRepeats = 3;
+const upgradeId = knownId('upgrade');
+
+type Phase = 'picking' | 'connecting' | 'sent' | 'backingOff' | 'responding' | 'tunnel' | 'over';
+
+/**
+ * One request on its way to an upstream: picks a host, sends, waits, tries again where the route allows, and relays the
+ * response.
+ *
+ *     picking → connecting → sent → responding → over
+ *        ↑          └───┬──────┘ failed or to be retried
+ *        └─ backingOff ←┘                └→ tunnel → over
+ */
+export class Forwarding implements UpstreamStream, BodyTaker {
+  private readonly exchange: ActiveExchange;
+  private readonly forward: Forward;
+  private weighted: WeightedCluster | null = null;
+  private pool: ClusterPool | null = null;
+  private host: Host | null = null;
+  private connection: Http1Upstream | null = null;
+  private reused = false;
+  private phase: Phase = 'picking';
+  private readonly held = new HeldBody();
+  /** All of the body that has come is in `held`. */
+  private retains = true;
+  private pausedCaller = false;
+  private pausedUpstream = false;
+  private tried: Host[] | null = null;
+  private hash: number | null = null;
+  private retriesLeft: number;
+  private staleRepeats = 0;
+  private retrying = false;
+  private upgrading = false;
+  private routeTimer: NodeJS.Timeout | null = null;
+  private tryTimer: NodeJS.Timeout | null = null;
+  private attemptTick = 0;
+  private madeCookie: string | null = null;
+
+  constructor(exchange: ActiveExchange, forward: Forward) {
+    this.exchange = exchange;
+    this.forward = forward;
+    this.retriesLeft = forward.retry?.retries ?? 0;
+    exchange.taker = this;
+  }
+
+  start(): void {
+    const { exchange, forward } = this;
+    this.upgrading = exchange.request.upgrade && exchange.request.find(upgradeId) >= 0;
+    if (this.upgrading) {
+      const protocol = (exchange.request.get('upgrade') ?? '').toLowerCase();
+      // Offers of HTTP/2 in clear text may be ignored (RFC 9110 §7.8), anything else must be allowed.
+      if (protocol === 'h2c') this.upgrading = false;
+      else if (!(forward.upgrades ?? exchange.manager.upgrades).has(protocol))
+        return this.answer(403, '', '', 'upgrade_failed');
+    }
+    const weighted = chooseCluster(exchange, forward);
+    const pool = weighted === null ? null : exchange.plane.pool(weighted.cluster);
+    if (weighted === null || pool === null)
+      return this.answer(forward.clusterNotFoundStatus, '', 'NC', 'cluster_not_found');
+    exchange.cluster = pool.config;
+    if (pool.activeRequests >= pool.config.circuit.maxRequests) return this.answerOverflow();
+    this.weighted = weighted;
+    this.pool = pool;
+    pool.activeRequests++;
+    if (forward.hash.length > 0) {
+      this.hash = requestHash(forward.hash, exchange, (cookie) => {
+        this.madeCookie = cookie.header;
+      });
+    }
+    this.attempt(false);
+    // The route's time runs from the end of the request (Envoy: RouteAction.timeout).
+    if (exchange.requestComplete) this.startRouteTimer();
+  }
+
+  private answer(status: number, body: string, flag: string, details: string): void {
+    const { exchange } = this;
+    if (flag !== '') exchange.addFlag(flag);
+    this.close();
+    localReply(exchange, status, body, details);
+  }
+
+  private answerOverflow(): void {
+    this.exchange.addFlag('UO');
+    this.close();
+    const body = 'upstream connect error or disconnect/reset before headers. reset reason: overflow';
+    localReply(this.exchange, 503, body, 'upstream_reset_before_response_started{overflow}', [
+      'x-envoy-overloaded',
+      'true',
+    ]);
+  }
+
+  private startRouteTimer(): void {
+    const { timeoutMs } = this.forward;
+    if (timeoutMs <= 0 || this.phase === 'over' || this.routeTimer !== null) return;
+    this.routeTimer = setTimeout(() => output.turn(() => this.onTimeout(false)), timeoutMs);
+  }
+
+  private onTimeout(perTry: boolean): void {
+    const { exchange } = this;
+    if (this.phase === 'over' || exchange.finished) return;
+    if (this.host !== null) this.pool!.report(this.host, 'gatewayFailure');
+    if (exchange.responded) {
+      exchange.addFlag('UT');
+      exchange.details = 'response_timeout';
+      return this.breakOff();
+    }
+    if (perTry && this.mayRetry(true)) return this.again(true);
+    this.dropConnection();
+    if (perTry && this.forward.retry !== null && this.forward.retry.retries > 0) exchange.addFlag('URX');
+    this.answer(504, 'upstream request timeout', 'UT', perTry ? 'upstream_per_try_timeout' : 'response_timeout');
+  }
+
+  /** One more try: `fresh` does not trust an idle connection. */
+  private attempt(fresh: boolean): void {
+    const { exchange } = this;
+    const pool = this.pool!;
+    this.phase = 'picking';
+    const avoid = this.tried !== null && (this.forward.retry?.avoidPreviousHosts ?? true) ? this.tried : null;
+    const host = pool.pick({ hash: this.hash, avoid }, exchange.connection.local);
+    if (host === null) return this.answer(503, 'no healthy upstream', 'UH', 'no_healthy_upstream');
+    exchange.attempts++;
+    this.host = host;
+    host.active++;
+    exchange.endpoint = host.endpoint;
+    exchange.upstreamRemote = host.address;
+    exchange.upstreamMtls = host.tls !== null && host.tls.certificate !== null;
+    this.attemptTick = performance.now();
+    this.phase = 'connecting';
+    const connection = pool.acquire(host, this, exchange.authority, fresh);
+    if (connection === null) {
+      this.leaveHost();
+      return this.answerOverflow();
+    }
+    if (connection === 'waiting') return;
+    this.onGiven(connection);
+  }
+
+  onGiven(connection: Http1Upstream): void {
+    this.connection = connection;
+    this.reused = connection.requests > 0;
+    if (connection.ready) this.onReady();
+  }
+
+  /** Sends the head, and what has come of the body, in one write. */
+  onReady(): void {
+    const { exchange, forward } = this;
+    const connection = this.connection!;
+    const { request } = exchange;
+    this.phase = 'sent';
+    exchange.upstreamLocal = connection.local;
+    const fields = editRequest(
+      exchange,
+      exchange.virtualHost!,
+      exchange.route!,
+      forward,
+      this.weighted!,
+      this.host!.endpoint.host,
+      this.upgrading,
+    );
+    connection.sendHead(exchange.method, outgoing.path, request, fields, request.chunked);
+    if (this.held.bytes > 0) for (const piece of this.held.pieces) connection.sendBody(piece, 0, piece.length);
+    if (!this.retains || !this.repeatable()) {
+      this.retains = false;
+      this.held.clear();
+    }
+    if (exchange.requestComplete) this.endRequest(null);
+    this.resumeCaller();
+    const perTryMs = forward.retry?.perTryTimeoutMs ?? 0;
+    if (perTryMs > 0) this.tryTimer = setTimeout(() => output.turn(() => this.onTimeout(true)), perTryMs);
+  }
+
+  private repeatable(): boolean {
+    return this.forward.retry !== null || this.forward.mirrors.length > 0 || mayRepeat(this.exchange.method);
+  }
+
+  private endRequest(trailers: HeaderBlock | null): void {
+    if (!this.upgrading) this.connection!.sendEnd(trailers);
+  }
+
+  onRequestBody(bytes: Buffer, start: number, end: number): void {
+    if (this.phase === 'over') return;
+    if (this.phase === 'tunnel') return this.connection!.sendRaw(bytes, start, end);
+    const sending = this.phase === 'sent' || this.phase === 'responding';
+    if (sending) {
+      this.connection!.sendBody(bytes, start, end);
+      if (this.connection!.transport.congested) this.pauseCaller();
+    }
+    if (!this.retains) return;
+    const limit = this.forward.retry === null ? maxStaleRetainedBytes : maxRetainedBytes;
+    if (sending && this.held.bytes + (end - start) > limit) {
+      this.retains = false;
+      this.held.clear();
+      return;
+    }
+    this.held.add(bytes, start, end);
+    if (!sending) this.pauseCaller();
+  }
+
+  onRequestEnd(trailers: HeaderBlock | null): void {
+    if (this.phase === 'sent' || this.phase === 'responding') this.endRequest(trailers);
+    this.startRouteTimer();
+  }
+
+  private pauseCaller(): void {
+    if (this.pausedCaller) return;
+    this.pausedCaller = true;
+    this.exchange.stream.pauseRequest();
+  }
+
+  private resumeCaller(): void {
+    if (!this.pausedCaller || (this.connection?.transport.congested ?? true)) return;
+    this.pausedCaller = false;
+    this.exchange.stream.resumeRequest();
+  }
+
+  onUpstreamDrain(): void {
+    this.resumeCaller();
+  }
+
+  onDownstreamDrain(): void {
+    if (!this.pausedUpstream) return;
+    this.pausedUpstream = false;
+    this.connection?.transport.resume();
+  }
+
+  onDownstreamGone(): void {
+    const { exchange } = this;
+    if (this.phase === 'over') return;
+    this.dropConnection();
+    if (this.phase !== 'tunnel') exchange.addFlag('DC');
+    if (exchange.details === '' || this.phase !== 'tunnel') exchange.details = 'downstream_remote_disconnect';
+    this.close();
+    finish(exchange);
+  }
+
+  cancel(): void {
+    this.dropConnection();
+    this.close();
+  }
+
+  onInterim(block: HeaderBlock): void {
+    // The proxy has answered `Expect` itself; other interim responses are the caller's (RFC 9110 §15.2).
+    if (block.status !== 100 && !this.exchange.responded) this.exchange.stream.sendInterim(block);
+  }
+
+  onHead(block: HeaderBlock, endStream: boolean): void {
+    const { exchange, forward } = this;
+    const host = this.host!;
+    exchange.upstreamFirstByteTick = performance.now();
+    const { status } = block;
+    this.pool!.report(
+      host,
+      status >= 500 ? (status === 502 || status === 503 || status === 504 ? 'gatewayFailure' : 'error5xx') : 'success',
+    );
+    if (forward.retry !== null && retriesResponse(forward.retry, block)) {
+      if (this.mayRetry(true)) {
+        this.again(true);
+        returnBlock(block);
+        return;
+      }
+      if (forward.retry.retries > 0 && this.retriesLeft <= 0) exchange.addFlag('URX');
+    }
+    this.clearTryTimer();
+    exchange.response = block;
+    exchange.status = status;
+    exchange.details = 'via_upstream';
+    exchange.responded = true;
+    const serviceMs = Math.floor(exchange.upstreamFirstByteTick - this.attemptTick);
+    editResponse(exchange, block, edit, this.weighted, serviceMs);
+    if (this.madeCookie !== null) edit.add('set-cookie', this.madeCookie);
+    if (status === 101 && this.upgrading) return this.openTunnel(block);
+    this.phase = 'responding';
+    const body = endStream || exchange.method === 'HEAD' ? 'none' : block.contentLength >= 0 ? 'length' : 'unknown';
+    exchange.responseHeaderBytes = exchange.stream.sendHead(status, block, edit, body);
+  }
+
+  private openTunnel(block: HeaderBlock): void {
+    const { exchange } = this;
+    this.phase = 'tunnel';
+    edit.add('connection', 'upgrade');
+    edit.add('upgrade', block.get('upgrade') ?? '');
+    exchange.responseHeaderBytes = exchange.stream.sendHead(101, block, edit, 'none');
+    exchange.stream.startTunnel();
+    this.clearTimers();
+    this.resumeCaller();
+  }
+
+  onBody(bytes: Buffer, start: number, end: number): void {
+    const { exchange } = this;
+    exchange.responseBodyBytes += end - start;
+    exchange.stream.sendBody(bytes, start, end);
+    if (exchange.stream.congested && !this.pausedUpstream) {
+      this.pausedUpstream = true;
+      this.connection!.transport.pause();
+    }
+  }
+
+  onComplete(trailers: HeaderBlock | null): void {
+    const { exchange } = this;
+    exchange.upstreamEndTick = performance.now();
+    exchange.trailers = trailers;
+    if (this.pausedUpstream) {
+      this.pausedUpstream = false;
+      this.connection!.transport.resume();
+    }
+    this.connection = null;
+    this.close();
+    exchange.stream.sendEnd(trailers);
+    finish(exchange);
+  }
+
+  onFailure(reason: ResetReason, detail: string, answered: boolean): void {
+    const { exchange, forward } = this;
+    const host = this.host!;
+    const sent = this.phase !== 'connecting';
+    this.connection = null;
+    if (this.phase === 'tunnel') {
+      this.close();
+      exchange.stream.sendEnd(null);
+      return finish(exchange);
+    }
+    const stale = this.reused && sent && !answered && reason === 'connection termination';
+    if (
+      stale &&
+      !exchange.responded &&
+      this.retains &&
+      this.staleRepeats < maxStaleRepeats &&
+      mayRepeat(exchange.method)
+    ) {
+      // The host closed its idle connection as the request left: nothing is wrong with it (RFC 9110 §9.2.2).
+      this.staleRepeats++;
+      this.leaveHost();
+      exchange.attempts--;
+      this.clearTryTimer();
+      return this.attempt(true);
+    }
+    this.pool!.report(host, reason === 'protocol error' ? 'gatewayFailure' : 'localOrigin');
+    if (exchange.responded) {
+      exchange.addFlag('UC');
+      exchange.details = `upstream_reset_after_response_started{${detailsWord(reason)}}`;
+      return this.breakOff();
+    }
+    if (forward.retry !== null && retriesReset(forward.retry, reason, sent)) {
+      if (this.mayRetry(true)) return this.again(false);
+      if (forward.retry.retries > 0 && this.retriesLeft <= 0) exchange.addFlag('URX');
+    }
+    exchange.upstreamFailure = detail;
+    const flag = reason === 'protocol error' ? 'UPE' : reason === 'connection termination' ? 'UC' : 'UF';
+    const tail = detail === '' ? '' : `|${detail.replaceAll(' ', '_')}`;
+    const details = `upstream_reset_before_response_started{${detailsWord(reason)}${tail}}`;
+    const told = exchange.attempts > 1 ? 'retried and the latest reset reason' : 'reset reason';
+    this.answer(
+      reason === 'protocol error' ? 502 : 503,
+      `upstream connect error or disconnect/reset before headers. ${told}: ${reason}`,
+      flag,
+      details,
+    );
+  }
+
+  private mayRetry(replay: boolean): boolean {
+    const { circuit } = this.pool!.config;
+    if (this.forward.retry === null || this.retriesLeft <= 0 || this.exchange.responded) return false;
+    if (replay && !this.retains) return false;
+    const budget = circuit.retryBudgetPercent;
+    const allowed = budget === null ? circuit.maxRetries : Math.max(3, (this.pool!.activeRequests * budget) / 100);
+    if (!this.retrying && this.pool!.activeRetries >= allowed) {
+      this.exchange.addFlag('UO');
+      return false;
+    }
+    return true;
+  }
+
+  private again(drop: boolean): void {
+    const policy = this.forward.retry!;
+    this.retriesLeft--;
+    if (!this.retrying) {
+      this.retrying = true;
+      this.pool!.activeRetries++;
+    }
+    this.tried ??= [];
+    this.tried.push(this.host!);
+    if (drop) this.dropConnection();
+    this.clearTryTimer();
+    this.leaveHost();
+    this.phase = 'backingOff';
+    const wait = backoffMs(policy, policy.retries - this.retriesLeft);
+    this.tryTimer = setTimeout(() => {
+      output.turn(() => {
+        this.tryTimer = null;
+        if (this.phase === 'backingOff') this.attempt(false);
+      });
+    }, wait);
+  }
+
+  /** The response cannot be completed: the caller must notice. */
+  private breakOff(): void {
+    const { exchange } = this;
+    this.dropConnection();
+    this.close();
+    exchange.stream.abort();
+    finish(exchange);
+  }
+
+  private dropConnection(): void {
+    if (this.phase === 'connecting' && this.connection === null) this.pool!.stopWaiting(this);
+    const { connection } = this;
+    this.connection = null;
+    connection?.abandon();
+  }
+
+  private leaveHost(): void {
+    if (this.host !== null) this.host.active--;
+    this.host = null;
+  }
+
+  private clearTryTimer(): void {
+    if (this.tryTimer !== null) clearTimeout(this.tryTimer);
+    this.tryTimer = null;
+  }
+
+  private clearTimers(): void {
+    this.clearTryTimer();
+    if (this.routeTimer !== null) clearTimeout(this.routeTimer);
+    this.routeTimer = null;
+  }
+
+  /** Gives everything back that the request held; exactly once. */
+  private close(): void {
+    if (this.phase === 'over') return;
+    this.phase = 'over';
+    this.clearTimers();
+    this.leaveHost();
+    if (this.pool !== null) {
+      this.pool.activeRequests--;
+      if (this.retrying) this.pool.activeRetries--;
+    }
+    if (this.forward.mirrors.length > 0)
+      startMirrors(
+        this.exchange,
+        this.forward,
+        this.retains || this.exchange.requestBodyBytes === 0 ? this.held : null,
+      );
+    if (this.pausedCaller) {
+      this.pausedCaller = false;
+      this.exchange.stream.resumeRequest();
+    }
+  }
+}
+
+/** `connection termination` → `connection_termination`, as %RESPONSE_CODE_DETAILS% writes it. */
+function detailsWord(reason: ResetReason): string {
+  return reason.replaceAll(' ', '_');
+}
+
+/** Draws by weight; `cluster_header` names the cluster itself. */
+function chooseCluster(exchange: ActiveExchange, forward: Forward): WeightedCluster | null {
+  if (forward.clusterHeader !== null) {
+    const cluster = exchange.header(forward.clusterHeader);
+    return cluster === null
+      ? null
+      : { cluster, weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null };
+  }
+  return chooseWeighted(forward.clusters, forward.totalWeight);
+}
+
+export function chooseWeighted(clusters: readonly WeightedCluster[], totalWeight: number): WeightedCluster | null {
+  if (clusters.length === 1) return clusters[0];
+  let mark = Math.random() * totalWeight;
+  for (const weighted of clusters) {
+    mark -= weighted.weight;
+    if (mark < 0) return weighted;
+  }
+  return clusters[clusters.length - 1] ?? null;
+}

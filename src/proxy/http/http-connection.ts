@@ -1,0 +1,95 @@
+import type { HeadLimits } from '../codec/head.ts';
+import type { HttpManager, Listener, Table } from '../config/table.ts';
+import { type ChainFacts, matchChain } from '../net/chain-match.ts';
+import type { ConnectionFacts } from '../net/connection.ts';
+import type { Plane } from './plane.ts';
+
+/** No head may be larger, whatever is configured: it must fit the output buffer with room for what the proxy adds. */
+const maxHeadBytes = 98_304;
+const maxFields = 1000;
+/** While draining, a connection that has been idle this long is ended; earlier the caller may just be about to ask. */
+const drainIdleMs = 1000;
+
+/**
+ * What an HTTP connection runs under. A keep-alive connection may outlive many pushes: before each request the chain is
+ * matched again, so that new rules hold at once; when another kind of chain would now take the connection, it ends after
+ * the response.
+ */
+export class HttpConnection {
+  readonly plane: Plane;
+  readonly facts: ConnectionFacts;
+  private readonly chainFacts: ChainFacts;
+  private readonly listenerName: string;
+  private readonly onClosed: () => void;
+  private table: Table;
+  listener: Listener;
+  manager: HttpManager;
+  limits: HeadLimits;
+  outdated = false;
+  private drainingSinceTick = -1;
+  private readonly secured: boolean;
+  private readonly asksCertificate: boolean;
+
+  constructor(
+    plane: Plane,
+    facts: ConnectionFacts,
+    chainFacts: ChainFacts,
+    listener: Listener,
+    manager: HttpManager,
+    asksCertificate: boolean,
+    onClosed: () => void,
+  ) {
+    this.plane = plane;
+    this.facts = facts;
+    this.chainFacts = chainFacts;
+    this.listenerName = listener.name;
+    this.listener = listener;
+    this.manager = manager;
+    this.secured = facts.tls;
+    this.asksCertificate = asksCertificate;
+    this.onClosed = onClosed;
+    this.table = plane.table;
+    this.limits = headLimits(manager);
+  }
+
+  /** Adopts what the last push made of this connection's chain. */
+  refresh(): void {
+    const { table } = this.plane;
+    if (table === this.table) return;
+    this.table = table;
+    const listener = table.listeners.get(this.listenerName);
+    if (listener === this.listener) return;
+    const chain = listener === undefined ? null : matchChain(listener, this.chainFacts);
+    if (
+      listener === undefined ||
+      chain === null ||
+      chain.http === null ||
+      (chain.tls !== null) !== this.secured ||
+      (chain.tls?.requireClientCertificate ?? false) !== this.asksCertificate
+    ) {
+      this.outdated = true;
+      return;
+    }
+    this.listener = listener;
+    this.manager = chain.http;
+    this.limits = headLimits(chain.http);
+  }
+
+  /** Whether an idle connection has to go because the process is going. */
+  mustLeave(now: number): boolean {
+    if (!this.plane.draining) return false;
+    if (this.drainingSinceTick < 0) this.drainingSinceTick = now;
+    return now - this.drainingSinceTick >= drainIdleMs;
+  }
+
+  closed(): void {
+    this.onClosed();
+  }
+}
+
+function headLimits(manager: HttpManager): HeadLimits {
+  return {
+    maxBytes: Math.min(manager.maxRequestHeadersBytes, maxHeadBytes),
+    maxFields: Math.min(manager.maxRequestHeaders, maxFields),
+  };
+}

@@ -1,0 +1,52 @@
+import { edit } from '../codec/header-edit.ts';
+import type { ActiveExchange } from './active-exchange.ts';
+import { finish } from './finish.ts';
+import { addResponseHeaders } from './response-headers.ts';
+
+const nothing = Buffer.alloc(0);
+
+/** Answers out of the proxy itself. `headers` are name, value, name, value. Ends the exchange. */
+export function localReply(
+  exchange: ActiveExchange,
+  status: number,
+  body: Buffer | string,
+  details: string,
+  headers: readonly string[] | null = null,
+): void {
+  if (exchange.finished || exchange.responded) return;
+  const bytes = typeof body === 'string' ? (body === '' ? nothing : Buffer.from(body)) : body;
+  exchange.status = status;
+  exchange.details = details;
+  exchange.responded = true;
+  edit.begin(null);
+  const bodiless = status === 204 || status === 304 || status < 200;
+  if (!bodiless) edit.add('content-length', String(bytes.length));
+  if (bytes.length > 0 && !bodiless) edit.add('content-type', 'text/plain');
+  if (headers !== null) for (let i = 0; i < headers.length; i += 2) edit.set(headers[i], headers[i + 1]);
+  if (exchange.header('content-type')?.startsWith('application/grpc')) replyInGrpc(exchange, bytes.toString());
+  addResponseHeaders(exchange, edit, null);
+  const silent = exchange.method === 'HEAD' || bodiless || bytes.length === 0;
+  exchange.responseHeaderBytes = exchange.stream.sendHead(
+    exchange.status,
+    null,
+    edit,
+    silent || edit.get('content-length') === '0' ? 'none' : 'length',
+  );
+  if (!silent && edit.get('content-length') !== '0') {
+    exchange.stream.sendBody(bytes, 0, bytes.length);
+    exchange.responseBodyBytes = bytes.length;
+  }
+  exchange.stream.sendEnd(null);
+  finish(exchange);
+}
+
+/** gRPC callers are told in gRPC's own terms: 200 with grpc-status made from the HTTP status (gRPC's http-grpc-status-mapping). */
+function replyInGrpc(exchange: ActiveExchange, message: string): void {
+  const byStatus: Record<number, number> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 };
+  const code = byStatus[exchange.status] ?? 2;
+  exchange.status = 200;
+  edit.set('content-type', 'application/grpc');
+  edit.set('content-length', '0');
+  edit.set('grpc-status', String(code));
+  if (message !== '') edit.set('grpc-message', encodeURIComponent(message).replaceAll('%20', ' '));
+}

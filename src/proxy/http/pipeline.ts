@@ -1,0 +1,144 @@
+/**
+ * The way of a request, top to bottom. A step that answers by itself ends the exchange.
+ *
+ *     head parsed → receiveHeaders → normalise the path → authorization → route → route's authorization → fault
+ *       → redirect, direct answer or CORS preflight → forward → relay → finish
+ */
+import type { Fault, Rbac } from '../config/table.ts';
+import { output } from '../net/output.ts';
+import type { ActiveExchange, BodyTaker } from './active-exchange.ts';
+import { authorize } from './authorize.ts';
+import { preflight } from './cors.ts';
+import { finish } from './finish.ts';
+import { Forwarding } from './forward.ts';
+import { HeldBody } from './held-body.ts';
+import { localReply } from './local-reply.ts';
+import { matchesHeader } from './match.ts';
+import { normalizePath } from './path.ts';
+import { redirectLocation } from './redirect.ts';
+import { receiveHeaders } from './request-headers.ts';
+import { findRoute } from './route.ts';
+
+export function runPipeline(exchange: ActiveExchange): void {
+  const { manager, plane } = exchange;
+  receiveHeaders(exchange);
+
+  // Every rule below reads the normalised path, so that no spelling of a path slips past one of them.
+  const normalized = normalizePath(exchange.path, manager);
+  if (normalized === null) return localReply(exchange, 400, '', 'path_normalization_failed');
+  exchange.path = normalized.path;
+  if (normalized.redirect)
+    return localReply(exchange, 307, '', 'path_normalization_redirect', ['location', normalized.path]);
+
+  // Before faults and routing, as Istio orders its filters: who may not ask learns nothing more.
+  if (refused(exchange, manager.rbac)) return;
+
+  const routes = plane.table.routeTables.get(manager.routeName);
+  const found = routes === undefined || exchange.method === 'CONNECT' ? null : findRoute(routes, exchange);
+  if (found === null) {
+    exchange.addFlag('NR');
+    return localReply(exchange, 404, '', 'route_not_found');
+  }
+  const { host, route } = found;
+  exchange.virtualHost = host;
+  exchange.route = route;
+  if (host.requireTls === 'all' && exchange.scheme !== 'https') {
+    return localReply(exchange, 301, '', 'direct_response', [
+      'location',
+      `https://${exchange.authority.replace(/:\d+$/, '')}${exchange.path}`,
+    ]);
+  }
+  if (route.rbac !== null && refused(exchange, route.rbac)) return;
+
+  const fault = route.fault ?? manager.fault;
+  if (fault !== null) return injectFault(exchange, fault);
+  serve(exchange);
+}
+
+function refused(exchange: ActiveExchange, filters: readonly Rbac[]): boolean {
+  if (filters.length === 0) return false;
+  const decision = authorize(filters, exchange, null);
+  if (decision.allowed) return false;
+  localReply(exchange, 403, 'RBAC: access denied', decision.detail);
+  return true;
+}
+
+function serve(exchange: ActiveExchange): void {
+  const route = exchange.route!;
+  if (route.redirect !== null) {
+    return localReply(exchange, route.redirect.status, '', 'direct_response', [
+      'location',
+      redirectLocation(exchange, route, route.redirect),
+    ]);
+  }
+  if (route.direct !== null) return localReply(exchange, route.direct.status, route.direct.body, 'direct_response');
+  const { cors } = route.forward!;
+  const answer = cors === null ? null : preflight(exchange, cors);
+  if (answer !== null) return localReply(exchange, 200, '', 'cors_preflight', answer);
+  new Forwarding(exchange, route.forward!).start();
+}
+
+/** Delay first, then abort (Envoy's fault filter). The share of requests is drawn for each by itself. */
+function injectFault(exchange: ActiveExchange, fault: Fault): void {
+  if (!fault.headers.every((header) => matchesHeader(header, exchange))) return serve(exchange);
+  if (fault.delay !== null && drawn(fault.delay.millionths)) {
+    exchange.addFlag('DI');
+    new FaultDelay(exchange, fault, fault.delay.ms);
+    return;
+  }
+  abortOrServe(exchange, fault);
+}
+
+function abortOrServe(exchange: ActiveExchange, fault: Fault): void {
+  if (fault.abort !== null && drawn(fault.abort.millionths)) {
+    exchange.addFlag('FI');
+    return localReply(exchange, fault.abort.status, 'fault filter abort', 'fault_filter_abort');
+  }
+  serve(exchange);
+}
+
+function drawn(millionths: number): boolean {
+  return millionths >= 1_000_000 || Math.random() * 1_000_000 < millionths;
+}
+
+/** Keeps a request waiting; what of its body had already been read is handed on afterwards. */
+class FaultDelay implements BodyTaker {
+  private readonly exchange: ActiveExchange;
+  private readonly held = new HeldBody();
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(exchange: ActiveExchange, fault: Fault, delayMs: number) {
+    this.exchange = exchange;
+    exchange.taker = this;
+    exchange.stream.pauseRequest();
+    this.timer = setTimeout(() => {
+      output.turn(() => {
+        exchange.taker = null;
+        exchange.stream.resumeRequest();
+        abortOrServe(exchange, fault);
+        const taker = exchange.taker as BodyTaker | null;
+        for (const piece of this.held.pieces) taker?.onRequestBody(piece, 0, piece.length);
+        if (exchange.requestComplete) taker?.onRequestEnd(null);
+      });
+    }, delayMs);
+  }
+
+  onRequestBody(bytes: Buffer, start: number, end: number): void {
+    this.held.add(bytes, start, end);
+  }
+
+  onRequestEnd(): void {}
+
+  onDownstreamDrain(): void {}
+
+  cancel(): void {
+    clearTimeout(this.timer);
+  }
+
+  onDownstreamGone(): void {
+    clearTimeout(this.timer);
+    this.exchange.addFlag('DC');
+    this.exchange.details = 'downstream_remote_disconnect';
+    finish(this.exchange);
+  }
+}

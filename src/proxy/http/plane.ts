@@ -1,0 +1,16 @@
+import type { Table } from '../config/table.ts';
+import type { Secrets } from '../net/secrets.ts';
+import type { ClusterPool } from '../upstream/cluster.ts';
+import type { Telemetry } from './exchange.ts';
+
+/** What the whole data path of one thread shares. */
+export interface Plane {
+  /** The table of now; a request keeps the one that it began with. */
+  readonly table: Table;
+  readonly secrets: Secrets;
+  readonly telemetry: Telemetry;
+  /** Responses ask callers to come back on another connection. */
+  readonly draining: boolean;
+  /** A cluster's hosts and connections; null when the table does not hold it. */
+  pool(cluster: string): ClusterPool | null;
+}

@@ -1,0 +1,228 @@
+import { edit, type HeaderEdit } from '../codec/header-edit.ts';
+import { idSet, knownId } from '../codec/header-names.ts';
+import type { Forward, HttpManager, Route, VirtualHost, WeightedCluster } from '../config/table.ts';
+import type { PeerIdentity } from '../net/connection.ts';
+import { type ActiveExchange, makeRequestId } from './active-exchange.ts';
+import { clientAddress, isInternal } from './client-address.ts';
+import { mutate } from './mutation.ts';
+
+/** Of one hop only (RFC 9110 §7.6.1), or written anew. */
+const neverSent = idSet(
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+  'te',
+  'expect',
+  'http2-settings',
+  'x-envoy-upstream-rq-timeout-ms',
+  'x-envoy-upstream-rq-per-try-timeout-ms',
+  'x-envoy-expected-rq-timeout-ms',
+  'x-envoy-max-retries',
+  'x-envoy-retry-on',
+  'x-envoy-internal',
+  'x-envoy-overloaded',
+);
+/** Taken from callers beyond the edge, which have no say in them. */
+const notFromOutside = idSet(
+  'x-envoy-external-address',
+  'x-envoy-original-path',
+  'x-envoy-original-host',
+  'x-envoy-attempt-count',
+);
+/** A Connection header cannot take these away. */
+const notNominable = new Set([
+  'host',
+  'content-length',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-client-cert',
+  'x-request-id',
+  'authorization',
+  'cookie',
+]);
+
+const connectionId = knownId('connection');
+const teId = knownId('te');
+const hostId = knownId('host');
+const upgradeId = knownId('upgrade');
+const requestIdId = knownId('x-request-id');
+const forwardedForId = knownId('x-forwarded-for');
+const forwardedProtoId = knownId('x-forwarded-proto');
+const clientCertId = knownId('x-forwarded-client-cert');
+const attemptCountId = knownId('x-envoy-attempt-count');
+
+/** Settles, before any rule reads them, who the caller is and what the request is called. */
+export function receiveHeaders(exchange: ActiveExchange): void {
+  const { manager, request, connection } = exchange;
+  const forwardedFor = request.find(forwardedForId) < 0 ? null : request.get('x-forwarded-for');
+  if (forwardedFor !== null)
+    exchange.client = clientAddress(
+      connection.remote,
+      forwardedFor,
+      manager.useRemoteAddress,
+      manager.xffNumTrustedHops,
+    );
+  const protoAt = request.find(forwardedProtoId);
+  if (protoAt >= 0 && !manager.useRemoteAddress) {
+    const proto = request.value(protoAt);
+    if (proto === 'https' || proto === 'http') exchange.scheme = proto;
+  }
+  const idAt = request.find(requestIdId);
+  if (
+    manager.generateRequestId &&
+    (idAt < 0 || (manager.useRemoteAddress && !manager.preserveExternalRequestId && !isInternal(exchange.client.ip)))
+  ) {
+    exchange.requestId = makeRequestId();
+  }
+}
+
+/** One element of x-forwarded-client-cert (Envoy's documented syntax). */
+export function clientCertElement(manager: HttpManager, own: string, peer: PeerIdentity): string {
+  const { clientCertDetails: details } = manager;
+  const parts: string[] = [];
+  if (own !== '') parts.push(`By=${own}`);
+  parts.push(`Hash=${peer.fingerprint}`);
+  if (details.subject) parts.push(`Subject="${peer.subject.replaceAll('"', '\\"')}"`);
+  if (details.uri) for (const uri of peer.uriSans.length === 0 ? [''] : peer.uriSans) parts.push(`URI=${uri}`);
+  if (details.dns) for (const name of peer.dnsSans) parts.push(`DNS=${name}`);
+  return parts.join(';');
+}
+
+function editClientCert(exchange: ActiveExchange): void {
+  const { manager, request, connection } = exchange;
+  const at = request.find(clientCertId);
+  const how = manager.forwardClientCert;
+  if (how === 'alwaysForwardOnly' || (how === 'forwardOnly' && connection.mtls)) return;
+  const before = at < 0 ? null : edit.get('x-forwarded-client-cert');
+  if (at >= 0) edit.remove('x-forwarded-client-cert');
+  if (!connection.mtls || connection.peer === null || (how !== 'appendForward' && how !== 'sanitizeSet')) return;
+  const element = clientCertElement(manager, connection.ownPrincipal, connection.peer);
+  edit.add('x-forwarded-client-cert', how === 'appendForward' && before !== null ? `${before},${element}` : element);
+}
+
+/** Removes what Connection names besides the usual options. */
+function dropNominated(exchange: ActiveExchange, edit: HeaderEdit): void {
+  const { request } = exchange;
+  for (let i = request.find(connectionId); i >= 0; i = request.find(connectionId, i + 1)) {
+    for (const option of request.value(i).toLowerCase().split(',')) {
+      const name = option.trim();
+      if (name !== '' && name !== 'te' && !notNominable.has(name)) edit.remove(name);
+    }
+  }
+}
+
+/** The path to send, rewritten as the route says; the query stays. */
+export function rewrittenPath(path: string, route: Route, forward: Forward): string {
+  const { prefixRewrite, regexRewrite } = forward;
+  if (prefixRewrite === null && regexRewrite === null) return path;
+  const queryAt = path.indexOf('?');
+  const bare = queryAt < 0 ? path : path.slice(0, queryAt);
+  const query = queryAt < 0 ? '' : path.slice(queryAt);
+  if (regexRewrite !== null) return regexRewrite.replace(bare) + query;
+  const { path: match } = route.match;
+  const matched = match.kind === 'regex' || match.kind === 'connect' ? bare.length : match.value.length;
+  return prefixRewrite! + bare.slice(matched) + query;
+}
+
+function editForwarded(exchange: ActiveExchange): void {
+  const { manager, request, connection } = exchange;
+  if (manager.useRemoteAddress) {
+    const { ip } = connection.remote;
+    const before = edit.get('x-forwarded-for');
+    edit.set('x-forwarded-for', before === null ? ip : `${before},${ip}`);
+    if (!(manager.xffNumTrustedHops > 0 && request.find(forwardedProtoId) >= 0))
+      edit.set('x-forwarded-proto', connection.tls ? 'https' : 'http');
+    const internal = isInternal(exchange.client.ip);
+    if (internal) edit.add('x-envoy-internal', 'true');
+    else {
+      for (let i = 0; i < request.count; i++) if (notFromOutside[request.ids[i]] === 1) edit.skip(i);
+      if (!manager.suppressEnvoyHeaders) edit.set('x-envoy-external-address', exchange.client.ip);
+    }
+  } else if (request.find(forwardedProtoId) < 0) edit.add('x-forwarded-proto', connection.tls ? 'https' : 'http');
+}
+
+function noteRequest(exchange: ActiveExchange, name: string, value: string): void {
+  exchange.noteRequestHeader(name, value);
+}
+
+/** What an attempt sends besides the fields of `edit`. */
+export const outgoing = { path: '', authority: '' };
+
+/**
+ * Prepares `edit` with what this attempt's head has different from the caller's, in the order of Envoy's connection
+ * manager and router: forwarded-for and identity first, then rewriting, then the route's own changes from the most
+ * specific level outwards.
+ */
+export function editRequest(
+  exchange: ActiveExchange,
+  virtualHost: VirtualHost,
+  route: Route,
+  forward: Forward,
+  weighted: WeightedCluster,
+  upstreamName: string,
+  upgrading: boolean,
+): HeaderEdit {
+  const { manager, request } = exchange;
+  edit.begin(request);
+  let te = -1;
+  for (let i = 0; i < request.count; i++) {
+    const id = request.ids[i];
+    if (id === 0) continue;
+    if (id === teId) te = i;
+    if (id === hostId || neverSent[id] === 1) edit.skip(i);
+    if (id === attemptCountId && virtualHost.includeAttemptCount) edit.skip(i);
+    if (id === requestIdId && exchange.requestId !== '') edit.skip(i);
+  }
+  if (request.nominates) dropNominated(exchange, edit);
+  // `te: trailers` alone means something beyond this hop (RFC 9110 §10.1.4).
+  if (te >= 0 && request.value(te).toLowerCase().includes('trailers')) edit.add('te', 'trailers');
+  editForwarded(exchange);
+  editClientCert(exchange);
+  if (exchange.requestId !== '') edit.add('x-request-id', exchange.requestId);
+  if (!manager.suppressEnvoyHeaders && forward.timeoutMs > 0)
+    edit.add('x-envoy-expected-rq-timeout-ms', String(forward.timeoutMs));
+  if (virtualHost.includeAttemptCount) edit.add('x-envoy-attempt-count', String(exchange.attempts));
+
+  const path = rewrittenPath(exchange.path, route, forward);
+  const hostRewrite =
+    weighted.hostRewrite ??
+    forward.hostRewrite ??
+    (forward.autoHostRewrite && upstreamName !== '' ? upstreamName : null);
+  let authority = hostRewrite ?? exchange.authority;
+  if (!manager.suppressEnvoyHeaders) {
+    if (authority !== exchange.authority) edit.set('x-envoy-original-host', exchange.authority);
+    if (path !== exchange.path) edit.set('x-envoy-original-path', exchange.path);
+  }
+  if (path !== exchange.path) exchange.noteRequestHeader('x-envoy-original-path', exchange.path);
+  if (forward.appendXForwardedHost && authority !== exchange.authority) {
+    const before = edit.get('x-forwarded-host');
+    edit.set('x-forwarded-host', before === null ? exchange.authority : `${before},${exchange.authority}`);
+  }
+  mutate(weighted.requestHeaders, edit, exchange, noteRequest);
+  mutate(route.requestHeaders, edit, exchange, noteRequest);
+  mutate(virtualHost.requestHeaders, edit, exchange, noteRequest);
+  const named = edit.get(':authority') ?? (edit.count > 0 ? addedHost() : null);
+  if (named !== null) {
+    authority = named;
+    edit.remove(':authority');
+    edit.remove('host');
+  }
+  edit.add('host', authority);
+  if (request.chunked) edit.add('transfer-encoding', 'chunked');
+  if (upgrading) {
+    edit.add('connection', 'upgrade');
+    const at = request.find(upgradeId);
+    edit.add('upgrade', at < 0 ? '' : request.value(at));
+  }
+  outgoing.path = path;
+  outgoing.authority = authority;
+  return edit;
+}
+
+/** A route's header changes may name `host` themselves. */
+function addedHost(): string | null {
+  for (let i = 0; i < edit.count; i++) if (edit.names[i] === 'host') return edit.values[i];
+  return null;
+}

@@ -1,0 +1,53 @@
+import type { FilterChain, Listener } from '../config/table.ts';
+import type { Address, ConnectionFacts } from './connection.ts';
+import type { ClientHello } from './detect.ts';
+import type { Terminated } from './tls-server.ts';
+
+let lastId = 0;
+
+/** Puts together what accept, inspection and the handshake have shown. */
+export function connectionFacts(
+  listener: Listener,
+  chain: FilterChain,
+  addresses: { remote: Address; local: Address; socketLocal: Address },
+  hello: ClientHello | null,
+  terminated: Terminated | null,
+): ConnectionFacts {
+  return {
+    id: ++lastId,
+    remote: addresses.remote,
+    local: addresses.local,
+    socketLocal: addresses.socketLocal,
+    listener: listener.name,
+    filterChain: chain.name,
+    direction: listener.direction,
+    tls: terminated !== null,
+    mtls: terminated?.peer != null,
+    ownPrincipal: terminated?.ownPrincipal ?? '',
+    peer: terminated?.peer ?? null,
+    sni: hello?.sni ?? '',
+    offeredAlpn: hello?.alpn ?? [],
+    alpn: terminated?.alpn ?? '',
+    tlsVersion: terminated?.version ?? '',
+    tlsCipher: terminated?.cipher ?? '',
+    acceptedAtMs: Date.now(),
+  };
+}
+
+/** Facts of a connection that carries no request, for rules that look at the connection alone. */
+export function factsWithoutRequest(facts: ConnectionFacts) {
+  return {
+    method: '',
+    path: '',
+    authority: '',
+    scheme: facts.tls ? ('https' as const) : ('http' as const),
+    header: () => null,
+    peer: facts.peer,
+    mtls: facts.mtls,
+    sni: facts.sni,
+    source: facts.remote,
+    client: facts.remote,
+    destination: facts.local,
+    random: 0,
+  };
+}

@@ -1,0 +1,100 @@
+import type { Transport } from './transport.ts';
+
+/**
+ * The one buffer in which this thread composes what it sends. Bytes for a transport gather here during a turn (one
+ * callback of the event loop) and leave in one write when the turn ends, another transport needs the buffer, or it is full.
+ *
+ *     turn:  enter → claim(A) put put → claim(B): A leaves → put → leave: B leaves
+ */
+const size = 131_072;
+
+export class Output {
+  bytes: Buffer = Buffer.allocUnsafeSlow(size);
+  length = 0;
+  owner: Transport | null = null;
+  private depth = 0;
+
+  /** Every callback that may send begins with `enter` and ends with `leave`. */
+  enter(): void {
+    this.depth++;
+  }
+
+  leave(): void {
+    if (--this.depth === 0 && this.owner !== null) this.flush();
+  }
+
+  /** Runs work that the event loop starts by other ways than a socket's bytes: timers, connects, closes. */
+  turn(work: () => void): void {
+    this.depth++;
+    try {
+      work();
+    } finally {
+      this.leave();
+    }
+  }
+
+  /** Makes the buffer `transport`'s, with room for `room` bytes (at most 64 KiB). */
+  claim(transport: Transport, room: number): void {
+    if (this.owner !== transport) {
+      if (this.owner !== null) this.flush();
+      this.owner = transport;
+      if (this.depth === 0) queueMicrotask(() => this.flush());
+    }
+    if (this.length + room > size) {
+      this.flush();
+      this.owner = transport;
+    }
+  }
+
+  flush(): void {
+    const { owner, length } = this;
+    this.owner = null;
+    this.length = 0;
+    if (owner !== null && length > 0 && owner.sendOutput(this.bytes, length)) this.bytes = Buffer.allocUnsafeSlow(size);
+  }
+
+  putByte(byte: number): void {
+    this.bytes[this.length++] = byte;
+  }
+
+  /** Copies from another buffer. */
+  put(source: Buffer, start: number, end: number): void {
+    const { bytes } = this;
+    let at = this.length;
+    if (end - start < 24) for (let i = start; i < end; i++) bytes[at++] = source[i];
+    else {
+      source.copy(bytes, at, start, end);
+      at += end - start;
+    }
+    this.length = at;
+  }
+
+  /** Text in ISO 8859-1; control characters become spaces and what does not fit `?`, so that no text can end a line. */
+  putText(text: string): void {
+    const { bytes } = this;
+    let at = this.length;
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      bytes[at++] = code < 32 || code === 127 ? 32 : code > 255 ? 63 : code;
+    }
+    this.length = at;
+  }
+
+  putCrlf(): void {
+    this.bytes[this.length++] = 13;
+    this.bytes[this.length++] = 10;
+  }
+
+  putDecimal(value: number): void {
+    if (value >= 10) this.putDecimal(Math.floor(value / 10));
+    this.bytes[this.length++] = 48 + (value % 10);
+  }
+
+  putHex(value: number): void {
+    if (value >= 16) this.putHex(Math.floor(value / 16));
+    const digit = value % 16;
+    this.bytes[this.length++] = digit < 10 ? 48 + digit : 87 + digit;
+  }
+}
+
+export const output: Output = new Output();

@@ -1,0 +1,105 @@
+import { type SecureContext, TLSSocket } from 'node:tls';
+import type { DownstreamTls } from '../config/table.ts';
+import type { PeerIdentity } from './connection.ts';
+import type { ClientHello } from './detect.ts';
+import { namesMatch, ownPrincipal, peerIdentity } from './identity.ts';
+import type { Secrets } from './secrets.ts';
+import { Transport } from './transport.ts';
+
+export interface Terminated {
+  readonly transport: Transport;
+  readonly peer: PeerIdentity | null;
+  readonly ownPrincipal: string;
+  readonly alpn: string;
+  readonly version: string;
+  readonly cipher: string;
+}
+
+/** A handshake that takes longer is dropped: half-made connections must not pile up. */
+export const handshakeTimeoutMs = 15_000;
+
+/**
+ * Ends TLS on a connection whose ClientHello was peeked at: `peeked` goes into the handshake first. Calls `done` once,
+ * with null and the reason when the handshake failed or the client's certificate does not satisfy `tls`.
+ */
+export function terminateTls(
+  plain: Transport,
+  peeked: Buffer,
+  hello: ClientHello,
+  tls: DownstreamTls,
+  secrets: Secrets,
+  done: (terminated: Terminated | null, reason: string) => void,
+): void {
+  const context = secrets.context({
+    certificate: tls.certificate,
+    trust: tls.trust,
+    minVersion: tls.minVersion,
+    maxVersion: tls.maxVersion,
+  });
+  if (context === null) {
+    plain.reset();
+    done(null, `certificate ${tls.certificate} or trust ${tls.trust} has not arrived yet`);
+    return;
+  }
+  // No protocol in common goes on without one (RFC 7301 asks for an alert, Envoy carries on, and callers rely on it).
+  const alpn = tls.alpn.find((protocol) => hello.alpn.includes(protocol));
+  const socket = plain.socket;
+  plain.receiver = detached;
+  if (peeked.length > 0) socket.unshift(peeked);
+  const secure = new TLSSocket(socket, {
+    isServer: true,
+    secureContext: context,
+    requestCert: tls.trust !== null,
+    // Judged below, so that the reason can be told.
+    rejectUnauthorized: false,
+    ...(alpn === undefined ? {} : { ALPNProtocols: [alpn] }),
+  });
+  const transport = new Transport(true);
+  transport.attach(secure);
+  let settled = false;
+  const settle = (terminated: Terminated | null, reason: string) => {
+    if (settled) return;
+    settled = true;
+    clearTimeout(timer);
+    if (terminated === null) transport.destroy();
+    done(terminated, reason);
+  };
+  const timer = setTimeout(() => settle(null, 'TLS handshake timed out'), handshakeTimeoutMs);
+  transport.receiver = {
+    ...detached,
+    onClose: (error) => settle(null, error?.message ?? 'closed during the TLS handshake'),
+  };
+  secure.once('secure', () => {
+    const refusal = judge(secure, tls);
+    if (refusal !== null) {
+      settle(null, refusal);
+      return;
+    }
+    settle(
+      {
+        transport,
+        peer: peerIdentity(secure),
+        ownPrincipal: ownPrincipal(secure, context as SecureContext),
+        alpn: secure.alpnProtocol || '',
+        version: secure.getProtocol() ?? '',
+        cipher: secure.getCipher()?.standardName ?? '',
+      },
+      '',
+    );
+  });
+}
+
+const detached = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
+
+/** Why the client's certificate is not enough, or null. */
+function judge(socket: TLSSocket, tls: DownstreamTls): string | null {
+  if (tls.trust === null) return null;
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return tls.requireClientCertificate ? 'the client showed no certificate' : null;
+  const fault =
+    (socket as unknown as { _handle: { verifyError(): Error | null } | null })._handle?.verifyError() ?? null;
+  if (fault !== null) return `the client's certificate is not trusted: ${fault.message}`;
+  if (!namesMatch(tls.subjectAltNames, certificate.subjectAltName))
+    return "the client's certificate holds none of the required names";
+  return null;
+}

@@ -1,0 +1,198 @@
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { output } from './output.ts';
+
+/** What sits above a transport. Each call is one turn of `output`. */
+export interface Receiver {
+  /** `bytes[0, length)` are this call's only: the buffer is read into again afterwards. */
+  onBytes(bytes: Buffer, length: number): void;
+  /** The peer sends no more. */
+  onEnd(): void;
+  /** What was written has left; `congested` is false again. */
+  onDrain(): void;
+  /** Once, whatever ended it; `error` is null after an orderly end. */
+  onClose(error: Error | null): void;
+}
+
+/** One read buffer for all sockets of this thread: what is read is treated or copied before the next read. */
+const sharedReadBuffer = Buffer.allocUnsafeSlow(65_536);
+
+const nobody: Receiver = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
+
+/** Counts what the process could not foresee; told through `Transport.onFault`. */
+export type FaultListener = (error: unknown) => void;
+
+/**
+ * One connection, plain or TLS, by Node's public socket API: reads into the shared buffer, one write a message, reading
+ * paused as long as someone above asks for it.
+ */
+export class Transport {
+  static onFault: FaultListener = (error) =>
+    console.error('proxy: a connection was dropped after an unexpected fault:', error);
+
+  socket: Socket;
+  receiver: Receiver = nobody;
+  /** More was written than the kernel takes; `onDrain` follows. */
+  congested = false;
+  closed = false;
+  ended = false;
+  /** Milliseconds of `performance.now()` at the last byte in or out. */
+  lastActiveTick = 0;
+  bytesRead = 0;
+  bytesWritten = 0;
+  private pauses = 0;
+  private readonly copies: boolean;
+  /** Buffer to read into next, when it is not the shared one; set by a relay that moves bulk. */
+  readBuffer: Buffer | null = null;
+  private currentReadBuffer: Buffer = sharedReadBuffer;
+  private error: Error | null = null;
+
+  /** `attach` follows as soon as the socket exists: its options are made from this object (see `onread`). */
+  constructor(encrypted: boolean) {
+    this.copies = encrypted;
+    this.socket = null as unknown as Socket;
+  }
+
+  /** The `onread` option of the socket to be made. */
+  onread(): { buffer: () => Buffer; callback: (length: number, bytes: Uint8Array) => boolean } {
+    return {
+      buffer: () => this.nextReadBuffer(),
+      callback: (length, bytes) => {
+        this.take(bytes as Buffer, length);
+        return this.pauses === 0;
+      },
+    };
+  }
+
+  /** The same buffer again is answered with nothing, which keeps it. */
+  private nextReadBuffer(): Buffer {
+    const next = this.readBuffer ?? sharedReadBuffer;
+    this.currentReadBuffer = next;
+    return next;
+  }
+
+  get readsInto(): Buffer {
+    return this.currentReadBuffer;
+  }
+
+  attach(socket: Socket | TLSSocket): void {
+    this.socket = socket;
+    socket.on('end', () => {
+      if (this.closed || this.ended) return;
+      this.ended = true;
+      output.turn(() => this.receiver.onEnd());
+    });
+    socket.on('error', (error) => {
+      this.error ??= error;
+    });
+    socket.on('close', () => {
+      if (this.closed) return;
+      this.closed = true;
+      this.congested = false;
+      output.turn(() => this.receiver.onClose(this.error));
+      this.receiver = nobody;
+    });
+    socket.on('drain', () => {
+      if (this.closed) return;
+      this.congested = false;
+      output.turn(() => this.receiver.onDrain());
+    });
+  }
+
+  /** For sockets that cannot take `onread` (the server side of TLS). */
+  listenForData(): void {
+    this.socket.on('data', (bytes: Buffer) => this.take(bytes, bytes.length));
+  }
+
+  /** Hands bytes up, from the socket or read before this transport was made. */
+  take(bytes: Buffer, length: number): void {
+    if (this.closed) return;
+    this.bytesRead += length;
+    this.lastActiveTick = performance.now();
+    output.enter();
+    try {
+      this.receiver.onBytes(bytes, length);
+    } catch (error) {
+      Transport.onFault(error);
+      this.destroy();
+    } finally {
+      output.leave();
+    }
+  }
+
+  /** Writes a buffer that nobody changes before `written` is called. */
+  write(bytes: Buffer, written?: () => void): void {
+    if (this.closed || bytes.length === 0 || this.socket.writableEnded) return;
+    if (output.owner === this) output.flush();
+    this.bytesWritten += bytes.length;
+    this.lastActiveTick = performance.now();
+    if (!this.socket.write(bytes, written)) this.congested = true;
+  }
+
+  /** Bytes that the kernel has not taken yet. */
+  get pendingBytes(): number {
+    return this.socket.writableLength;
+  }
+
+  flushOutput(): void {
+    if (output.owner === this) output.flush();
+  }
+
+  /** Writes `bytes[start, end)` by way of the shared output buffer. */
+  send(bytes: Buffer, start: number, end: number): void {
+    for (let from = start; from < end; from += 65_536) {
+      const to = Math.min(end, from + 65_536);
+      output.claim(this, to - from);
+      output.put(bytes, from, to);
+    }
+  }
+
+  /** For `Output.flush`: true when the buffer is still needed, so that another must take its place. */
+  sendOutput(bytes: Buffer, length: number): boolean {
+    const { socket } = this;
+    if (this.closed || socket.destroyed || socket.writableEnded) return false;
+    this.bytesWritten += length;
+    this.lastActiveTick = performance.now();
+    if (this.copies || socket.connecting || socket.writableLength > 0) {
+      if (!socket.write(Buffer.from(bytes.subarray(0, length)))) this.congested = true;
+      return false;
+    }
+    if (!socket.write(bytes.subarray(0, length))) this.congested = true;
+    return socket.writableLength > 0;
+  }
+
+  /** Stops reading until `resume` was called as often. */
+  pause(): void {
+    if (this.pauses++ === 0 && !this.closed) this.socket.pause();
+  }
+
+  resume(): void {
+    if (this.pauses > 0 && --this.pauses === 0 && !this.closed) this.socket.resume();
+  }
+
+  /** Sends what is left, then FIN. */
+  end(): void {
+    if (output.owner === this) output.flush();
+    if (!this.closed && !this.socket.writableEnded) this.socket.end();
+  }
+
+  /** Drops the connection; `onClose` follows in a later turn. */
+  destroy(error: Error | null = null): void {
+    if (output.owner === this) {
+      output.owner = null;
+      output.length = 0;
+    }
+    if (error !== null) this.error ??= error;
+    this.socket.destroy();
+  }
+
+  /** Drops the connection by RST, so that the peer sees a failure rather than an end. */
+  reset(): void {
+    if (output.owner === this) {
+      output.owner = null;
+      output.length = 0;
+    }
+    if (this.copies || this.closed) this.socket.destroy();
+    else this.socket.resetAndDestroy();
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * The data path's entrance: opens the table's listeners, keeps what outlives a push (connections, pools, outlier state),
+ * and drains. Everything runs on the calling thread.
+ */
+import type { Listener, Table } from './config/table.ts';
+import type { Telemetry } from './http/exchange.ts';
+import type { Plane } from './http/plane.ts';
+import { type Acceptor, BoundListener, type ConnectionCounters } from './net/listener.ts';
+import { output } from './net/output.ts';
+import type { Secrets } from './net/secrets.ts';
+import { ClusterPool } from './upstream/cluster.ts';
+
+export interface RuntimeOptions {
+  readonly table: Table;
+  readonly secrets: Secrets;
+  readonly telemetry: Telemetry;
+  /** Connections at a time, over all listeners; more are closed and counted. Default 50,000. */
+  readonly maxConnections?: number;
+}
+
+export interface RuntimeStats extends Readonly<ConnectionCounters> {
+  readonly listeners: ReadonlyArray<{ readonly name: string; readonly port: number }>;
+  readonly clusters: number;
+}
+
+const sweepMs = 1000;
+const drainPollMs = 50;
+
+export class Runtime implements Plane {
+  table: Table;
+  readonly secrets: Secrets;
+  readonly telemetry: Telemetry;
+  draining = false;
+  private readonly pools = new Map<string, ClusterPool>();
+  private readonly retired = new Set<ClusterPool>();
+  private readonly bound = new Map<string, BoundListener>();
+  private readonly acceptor: Acceptor;
+  private readonly timer: NodeJS.Timeout;
+  private applying: Promise<void> = Promise.resolve();
+
+  constructor(options: RuntimeOptions) {
+    this.table = { version: 0, listeners: new Map(), clusters: new Map(), routeTables: new Map() };
+    this.secrets = options.secrets;
+    this.telemetry = options.telemetry;
+    this.acceptor = {
+      plane: this,
+      maxConnections: options.maxConnections ?? 50_000,
+      counters: {
+        accepted: 0,
+        active: 0,
+        overLimit: 0,
+        noFilterChain: 0,
+        detectTimedOut: 0,
+        tlsFailed: 0,
+        rbacDenied: 0,
+        lastTlsFailure: '',
+      },
+      swept: new Set(),
+    };
+    this.timer = setInterval(() => this.sweep(), sweepMs);
+    this.timer.unref();
+  }
+
+  pool(cluster: string): ClusterPool | null {
+    return this.pools.get(cluster) ?? null;
+  }
+
+  /**
+   * Swaps the table in: from here on new requests see it, connections stay. Clusters go before listeners, so that no route
+   * names one that is missing. Resolves when new listeners are bound; rejects, naming each, when some cannot be, and the
+   * rest of the table holds nevertheless.
+   */
+  apply(table: Table): Promise<void> {
+    for (const [name, cluster] of table.clusters) {
+      const pool = this.pools.get(name);
+      if (pool !== undefined && pool.config.hash === cluster.hash) {
+        if (pool.config !== cluster) pool.update(cluster);
+      } else {
+        if (pool !== undefined) this.retire(pool);
+        this.pools.set(name, new ClusterPool(cluster, this.secrets));
+      }
+    }
+    this.table = table;
+    for (const [name, pool] of this.pools) {
+      if (table.clusters.has(name)) continue;
+      this.pools.delete(name);
+      this.retire(pool);
+    }
+    this.applying = this.applying.catch(() => {}).then(() => this.bind(table));
+    return this.applying;
+  }
+
+  private retire(pool: ClusterPool): void {
+    pool.retire();
+    if (pool.connections > 0) this.retired.add(pool);
+  }
+
+  private async bind(table: Table): Promise<void> {
+    const wanted = new Map<string, Listener>();
+    for (const [name, listener] of table.listeners) if (listener.bind !== null) wanted.set(name, listener);
+    for (const [name, bound] of this.bound) {
+      const next = wanted.get(name);
+      const stays =
+        next !== undefined &&
+        next.bind!.host === bound.config.bind!.host &&
+        next.bind!.port === bound.config.bind!.port;
+      if (stays) bound.config = next;
+      else {
+        this.bound.delete(name);
+        bound.close();
+      }
+    }
+    const faults: string[] = [];
+    for (const [name, listener] of wanted) {
+      if (this.bound.has(name)) continue;
+      const opened = new BoundListener(listener, this.acceptor);
+      try {
+        await opened.listen();
+        this.bound.set(name, opened);
+      } catch (error) {
+        faults.push(error instanceof Error ? error.message : String(error));
+      }
+    }
+    if (faults.length > 0) throw new Error(faults.join('; '));
+  }
+
+  /** Port of a bound listener, which matters when it was bound to port 0. */
+  portOf(listener: string): number {
+    return this.bound.get(listener)?.port ?? 0;
+  }
+
+  private sweep(): void {
+    const now = performance.now();
+    output.turn(() => {
+      for (const connection of this.acceptor.swept) connection.sweep(now);
+      for (const pool of this.pools.values()) pool.sweep(now);
+    });
+    for (const pool of this.retired) if (pool.connections === 0) this.retired.delete(pool);
+  }
+
+  get stats(): RuntimeStats {
+    return {
+      ...this.acceptor.counters,
+      listeners: [...this.bound].map(([name, { port }]) => ({ name, port })),
+      clusters: this.pools.size,
+    };
+  }
+
+  *clusterPools(): IterableIterator<ClusterPool> {
+    yield* this.pools.values();
+  }
+
+  /**
+   * Lets callers go: responses say `Connection: close`, idle connections end, new ones are still served, since callers
+   * learn of the departure with a delay. Resolves as soon as no connection is left after `minimumMs`, at the latest after
+   * `limitMs`; listeners are closed by then.
+   */
+  async drain(limitMs: number, minimumMs = 0): Promise<void> {
+    this.draining = true;
+    const start = performance.now();
+    for (;;) {
+      const passed = performance.now() - start;
+      if (passed >= limitMs || (passed >= minimumMs && this.acceptor.counters.active === 0)) break;
+      this.sweepDraining();
+      await new Promise((resolve) => setTimeout(resolve, Math.min(drainPollMs, Math.max(1, limitMs - passed))));
+    }
+    for (const listener of this.bound.values()) listener.close();
+  }
+
+  private sweepDraining(): void {
+    const now = performance.now();
+    output.turn(() => {
+      for (const connection of this.acceptor.swept) connection.sweep(now);
+    });
+  }
+
+  /** Ends everything at once. */
+  async close(): Promise<void> {
+    clearInterval(this.timer);
+    await this.applying.catch(() => {});
+    for (const listener of this.bound.values()) listener.close();
+    this.bound.clear();
+    for (const connection of this.acceptor.swept) connection.drop();
+    for (const pool of this.pools.values()) pool.retire();
+    this.pools.clear();
+  }
+}
+
+/** Opens what `options.table` says; rejects when a listener cannot be bound. */
+export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const runtime = new Runtime(options);
+  await runtime.apply(options.table);
+  return runtime;
+}

@@ -1,0 +1,239 @@
+/** Tables for tests: every field at its default, what a test is about as overrides. */
+import type {
+  Cluster,
+  Endpoint,
+  FilterChain,
+  Forward,
+  HttpManager,
+  Listener,
+  RetryPolicy,
+  Route,
+  RouteTable,
+  Table,
+  VirtualHost,
+} from '../config/table.ts';
+
+export function endpointOf(port: number, overrides: Partial<Endpoint> = {}): Endpoint {
+  return { host: '127.0.0.1', port, weight: 1, health: 'healthy', transportMatch: {}, workload: '', ...overrides };
+}
+
+export function clusterOf(name: string, endpoints: readonly Endpoint[], overrides: Partial<Cluster> = {}): Cluster {
+  const cluster: Cluster = {
+    name,
+    altStatName: '',
+    discovery: 'eds',
+    edsName: name,
+    policy: 'roundRobin',
+    leastRequestChoices: 2,
+    ringSize: { min: 1024, max: 8192 },
+    connectTimeoutMs: 2000,
+    endpoints: [{ region: '', zone: '', subzone: '', priority: 0, weight: 0, endpoints }],
+    panicThresholdPercent: 50,
+    bindHost: null,
+    http: 'http1',
+    transports: [],
+    tls: null,
+    circuit: { maxConnections: 1024, maxPending: 1024, maxRequests: 1024, maxRetries: 3, retryBudgetPercent: null },
+    maxRequestsPerConnection: 0,
+    idleTimeoutMs: 0,
+    keepalive: null,
+    outlier: null,
+    hash: '',
+    service: null,
+    origin: '',
+    ...overrides,
+  };
+  const { endpoints: _, hash, ...rest } = cluster;
+  return { ...cluster, hash: hash || JSON.stringify(rest, (key, value) => (key === 'test' ? undefined : value)) };
+}
+
+export function forwardOf(cluster: string, overrides: Partial<Forward> = {}): Forward {
+  return {
+    clusters: [{ cluster, weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null }],
+    totalWeight: 1,
+    clusterHeader: null,
+    prefixRewrite: null,
+    regexRewrite: null,
+    hostRewrite: null,
+    autoHostRewrite: false,
+    appendXForwardedHost: false,
+    timeoutMs: 0,
+    idleTimeoutMs: 0,
+    retry: null,
+    hash: [],
+    mirrors: [],
+    upgrades: null,
+    cors: null,
+    clusterNotFoundStatus: 503,
+    ...overrides,
+  };
+}
+
+export function retryOf(on: string, overrides: Partial<RetryPolicy> = {}): RetryPolicy {
+  return {
+    on: new Set(on.split(',')),
+    statuses: new Set(),
+    retries: 2,
+    perTryTimeoutMs: 0,
+    backoffBaseMs: 1,
+    backoffMaxMs: 10,
+    avoidPreviousHosts: true,
+    hostSelectionAttempts: 5,
+    ...overrides,
+  };
+}
+
+export function routeOf(prefix: string, forward: Forward | null, overrides: Partial<Route> = {}): Route {
+  return {
+    name: '',
+    match: {
+      path: { kind: 'prefix', value: prefix },
+      caseSensitive: true,
+      headers: [],
+      query: [],
+      fractionMillionths: 1_000_000,
+      grpcOnly: false,
+    },
+    forward,
+    redirect: null,
+    direct: null,
+    requestHeaders: null,
+    responseHeaders: null,
+    fault: null,
+    rbac: null,
+    origin: '',
+    ...overrides,
+  };
+}
+
+export function hostOf(routes: readonly Route[], overrides: Partial<VirtualHost> = {}): VirtualHost {
+  return {
+    name: 'all',
+    routes,
+    requireTls: 'none',
+    requestHeaders: null,
+    responseHeaders: null,
+    includeAttemptCount: true,
+    ...overrides,
+  };
+}
+
+export function routesOf(name: string, host: VirtualHost): RouteTable {
+  return {
+    name,
+    hosts: [host],
+    byDomain: { exact: new Map(), suffixes: [], prefixes: [], any: host, ignorePort: false },
+  };
+}
+
+export function managerOf(overrides: Partial<HttpManager> = {}): HttpManager {
+  return {
+    statPrefix: 'test',
+    codec: 'auto',
+    routeName: 'routes',
+    rbac: [],
+    fault: null,
+    accessLogs: [],
+    serverName: 'istio-envoy',
+    serverHeader: 'overwrite',
+    useRemoteAddress: false,
+    xffNumTrustedHops: 0,
+    clientCertDetails: { subject: true, cert: false, chain: false, dns: true, uri: true },
+    forwardClientCert: 'sanitize',
+    normalizePath: true,
+    mergeSlashes: false,
+    escapedSlashes: 'keep',
+    upgrades: new Set(['websocket']),
+    maxRequestHeadersBytes: 61_440,
+    maxRequestHeaders: 100,
+    requestHeadersTimeoutMs: 0,
+    requestTimeoutMs: 0,
+    streamIdleTimeoutMs: 300_000,
+    idleTimeoutMs: 3_600_000,
+    drainTimeoutMs: 5000,
+    generateRequestId: true,
+    preserveExternalRequestId: true,
+    suppressEnvoyHeaders: false,
+    ...overrides,
+  };
+}
+
+export function chainOf(overrides: Partial<FilterChain>): FilterChain {
+  return {
+    name: 'chain',
+    match: {
+      destinationPort: null,
+      destinationPrefixes: [],
+      serverNames: [],
+      transportProtocol: null,
+      applicationProtocols: [],
+      sourcePrefixes: [],
+      sourcePorts: [],
+    },
+    tls: null,
+    networkRbac: [],
+    http: null,
+    tcp: null,
+    ...overrides,
+  };
+}
+
+export function tcpOf(cluster: string): FilterChain['tcp'] {
+  return {
+    statPrefix: 'tcp',
+    clusters: [{ cluster, weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null }],
+    totalWeight: 1,
+    idleTimeoutMs: 0,
+    accessLogs: [],
+  };
+}
+
+export function listenerOf(chains: readonly FilterChain[], overrides: Partial<Listener> = {}): Listener {
+  return {
+    name: 'listener',
+    bind: { host: '127.0.0.1', port: 0 },
+    address: { host: '127.0.0.1', port: 0 },
+    useOriginalDst: false,
+    direction: 'inbound',
+    inspect: { originalDst: false, tls: false, http: false, proxyProtocol: false },
+    httpInspectDisabledPorts: [],
+    tlsInspectDisabledPorts: [],
+    inspectTimeoutMs: 0,
+    continueOnInspectTimeout: true,
+    chains,
+    defaultChain: null,
+    accessLogs: [],
+    hash: '',
+    ...overrides,
+  };
+}
+
+export interface TableParts {
+  readonly listeners: readonly Listener[];
+  readonly clusters?: readonly Cluster[];
+  readonly routes?: readonly RouteTable[];
+}
+
+let version = 0;
+
+export function tableOf({ listeners, clusters = [], routes = [] }: TableParts): Table {
+  return {
+    version: ++version,
+    listeners: new Map(listeners.map((listener) => [listener.name, listener])),
+    clusters: new Map(clusters.map((cluster) => [cluster.name, cluster])),
+    routeTables: new Map(routes.map((table) => [table.name, table])),
+  };
+}
+
+/** One HTTP listener whose routes are these. */
+export function httpTable(
+  routes: readonly Route[],
+  clusters: readonly Cluster[],
+  manager: Partial<HttpManager> = {},
+): Table {
+  return tableOf({
+    listeners: [listenerOf([chainOf({ http: managerOf(manager) })])],
+    clusters,
+    routes: [routesOf('routes', hostOf(routes))],
+  });
+}

@@ -1,0 +1,260 @@
+import { lookup } from 'node:dns';
+import { isIP } from 'node:net';
+import type { Cluster, Endpoint } from '../config/table.ts';
+import type { Address } from '../net/connection.ts';
+import type { Secrets } from '../net/secrets.ts';
+import { Host, hostKey } from './host.ts';
+import { Http1Upstream, type UpstreamStream } from './http1-upstream.ts';
+import { type Outcome, OutlierDetection } from './outlier.ts';
+import { type HostGroup, makePicker, type PickContext, type Picker } from './picker.ts';
+
+const maxIdlePerHost = 1024;
+const defaultIdleTimeoutMs = 3_600_000;
+/** Hosts of an original-destination cluster are forgotten after this long without use (Envoy: cleanup_interval). */
+const passingHostMs = 60_000;
+const maxPassingHosts = 10_000;
+const dnsRefreshMs = 30_000;
+const maxAddressesPerName = 64;
+
+/**
+ * A cluster at run time: its hosts, their connections and counts. It survives every push that leaves the cluster's hash
+ * as it was; endpoints then come and go within it.
+ */
+export class ClusterPool {
+  config: Cluster;
+  readonly secrets: Secrets;
+  activeRequests = 0;
+  activeRetries = 0;
+  connections = 0;
+  /** Streams that wait for a connection, oldest first. */
+  private readonly waiting: Array<{ host: Host; stream: UpstreamStream; authority: string }> = [];
+  private readonly hosts = new Map<string, Host>();
+  private groups: HostGroup[] = [];
+  private picker: Picker | null = null;
+  private readonly outlier: OutlierDetection | null;
+  private readonly resolved = new Map<string, readonly string[]>();
+  private resolving = 0;
+  private resolvedTick = Number.NEGATIVE_INFINITY;
+  closed = false;
+
+  constructor(config: Cluster, secrets: Secrets) {
+    this.config = config;
+    this.secrets = secrets;
+    this.outlier =
+      config.outlier === null
+        ? null
+        : new OutlierDetection(
+            config.outlier,
+            () => this.hosts.values(),
+            () => this.repick(),
+          );
+    this.update(config);
+  }
+
+  private get byName(): boolean {
+    return this.config.discovery === 'strictDns' || this.config.discovery === 'logicalDns';
+  }
+
+  /** Takes the endpoints of a new push; `config.hash` is the same as before. */
+  update(config: Cluster): void {
+    this.config = config;
+    if (config.discovery === 'originalDst') return;
+    const groups: HostGroup[] = [];
+    const present = new Set<string>();
+    for (const locality of config.endpoints) {
+      const members: Host[] = [];
+      for (const endpoint of this.byName
+        ? locality.endpoints.flatMap((named) => this.addressesOf(named))
+        : locality.endpoints) {
+        const key = hostKey(endpoint);
+        if (present.has(key)) continue;
+        present.add(key);
+        let host = this.hosts.get(key);
+        if (host === undefined) {
+          host = new Host(key, endpoint, config);
+          this.hosts.set(key, host);
+        }
+        host.endpoint = endpoint;
+        members.push(host);
+      }
+      groups.push({ priority: locality.priority, weight: locality.weight, hosts: members });
+    }
+    for (const [key, host] of this.hosts) if (!present.has(key)) this.remove(key, host);
+    this.groups = groups;
+    this.repick();
+    if (this.byName && this.resolvedTick === Number.NEGATIVE_INFINITY) this.resolve();
+  }
+
+  private addressesOf(named: Endpoint): Endpoint[] {
+    if (isIP(named.host) !== 0 || named.host.startsWith('/')) return [named];
+    return (this.resolved.get(named.host) ?? []).map((host) => ({ ...named, host }));
+  }
+
+  /** Asks DNS for every name once; answers that fail leave what was known. */
+  private resolve(): void {
+    if (this.resolving > 0) return;
+    this.resolvedTick = performance.now();
+    const names = new Set(
+      this.config.endpoints.flatMap((locality) => locality.endpoints.map((endpoint) => endpoint.host)),
+    );
+    for (const name of names) {
+      if (isIP(name) !== 0 || name.startsWith('/')) continue;
+      this.resolving++;
+      lookup(name, { all: true, verbatim: true }, (error, addresses) => {
+        this.resolving--;
+        if (this.closed) return;
+        if (error === null && addresses.length > 0) {
+          const chosen = this.config.discovery === 'logicalDns' ? 1 : maxAddressesPerName;
+          this.resolved.set(
+            name,
+            addresses.slice(0, chosen).map(({ address }) => address),
+          );
+        }
+        if (this.resolving === 0) this.update(this.config);
+      });
+    }
+  }
+
+  private repick(): void {
+    this.picker = makePicker(this.config, this.groups, performance.now());
+  }
+
+  private remove(key: string, host: Host): void {
+    host.removed = true;
+    this.hosts.delete(key);
+    for (const connection of host.idle.splice(0)) connection.transport.destroy();
+  }
+
+  /** `destination` is used by original-destination clusters only. Null when there is nothing healthy. */
+  pick(context: PickContext, destination: Address): Host | null {
+    if (this.config.discovery !== 'originalDst') return this.picker === null ? null : this.picker.pick(context);
+    const { ip, port } = destination;
+    if (ip === '' || port === 0) return null;
+    const key = `${ip}:${port}`;
+    let host = this.hosts.get(key);
+    if (host === undefined) {
+      if (this.hosts.size >= maxPassingHosts) return null;
+      const endpoint: Endpoint = { host: ip, port, weight: 1, health: 'healthy', transportMatch: {}, workload: '' };
+      host = new Host(key, endpoint, this.config);
+      this.hosts.set(key, host);
+    }
+    host.lastUsedTick = performance.now();
+    return host;
+  }
+
+  /**
+   * A connection for one request: an idle one at once (`fresh` asks for none of those), else a new one that calls
+   * `stream.onReady`, else a place in the queue, after which `stream.onGiven` is called. Null when the queue is full.
+   */
+  acquire(host: Host, stream: UpstreamStream, authority: string, fresh: boolean): Http1Upstream | 'waiting' | null {
+    if (!fresh) {
+      for (let idle = host.idle.pop(); idle !== undefined; idle = host.idle.pop()) {
+        if (idle.transport.closed || idle.transport.ended || idle.transport.socket.destroyed) continue;
+        idle.stream = stream;
+        return idle;
+      }
+    }
+    if (this.connections < this.config.circuit.maxConnections) return this.open(host, stream, authority);
+    const spare = this.spareIdle(host);
+    if (spare !== null) {
+      spare.transport.destroy();
+      return this.open(host, stream, authority);
+    }
+    if (this.waiting.length >= this.config.circuit.maxPending) return null;
+    this.waiting.push({ host, stream, authority });
+    return 'waiting';
+  }
+
+  /** Another host's idle connection, which must make way when the cluster's limit is reached. */
+  private spareIdle(but: Host): Http1Upstream | null {
+    for (const host of this.hosts.values()) if (host !== but && host.idle.length > 0) return host.idle.shift()!;
+    return null;
+  }
+
+  private open(host: Host, stream: UpstreamStream, authority: string): Http1Upstream {
+    this.connections++;
+    host.connections++;
+    return new Http1Upstream(this, host, stream, authority);
+  }
+
+  /** Leaves the queue, when the request ends before its turn. */
+  stopWaiting(stream: UpstreamStream): void {
+    const at = this.waiting.findIndex((waiter) => waiter.stream === stream);
+    if (at >= 0) this.waiting.splice(at, 1);
+  }
+
+  /** A connection whose response is complete comes back. */
+  release(connection: Http1Upstream): void {
+    const { host } = connection;
+    const spent =
+      this.config.maxRequestsPerConnection > 0 && connection.requests >= this.config.maxRequestsPerConnection;
+    if (host.removed || this.closed || spent) {
+      connection.transport.destroy();
+      return;
+    }
+    for (let i = 0; i < this.waiting.length; i++) {
+      if (this.waiting[i].host !== host) continue;
+      const [{ stream }] = this.waiting.splice(i, 1);
+      connection.stream = stream;
+      stream.onGiven(connection);
+      return;
+    }
+    if (this.waiting.length > 0 || host.idle.length >= maxIdlePerHost) connection.transport.destroy();
+    else host.idle.push(connection);
+  }
+
+  closedConnection(connection: Http1Upstream): void {
+    const { host } = connection;
+    this.connections--;
+    host.connections--;
+    const at = host.idle.indexOf(connection);
+    if (at >= 0) host.idle.splice(at, 1);
+    const next = this.waiting.shift();
+    if (next !== undefined) next.stream.onGiven(this.open(next.host, next.stream, next.authority));
+  }
+
+  report(host: Host, outcome: Outcome): void {
+    if (this.outlier === null) return;
+    host.lastUsedTick = performance.now();
+    this.outlier.report(host, outcome, host.lastUsedTick);
+  }
+
+  /** Counts for admin pages. */
+  get stats(): { hosts: number; connections: number; activeRequests: number; pending: number } {
+    return {
+      hosts: this.hosts.size,
+      connections: this.connections,
+      activeRequests: this.activeRequests,
+      pending: this.waiting.length,
+    };
+  }
+
+  *members(): IterableIterator<Host> {
+    yield* this.hosts.values();
+  }
+
+  /** About once a second: closes what idled too long, forgets passing hosts, lets ejected hosts back, asks DNS again. */
+  sweep(now: number): void {
+    const idleMs = this.config.idleTimeoutMs > 0 ? this.config.idleTimeoutMs : defaultIdleTimeoutMs;
+    for (const [key, host] of this.hosts) {
+      while (host.idle.length > 0 && now - host.idle[0].transport.lastActiveTick > idleMs)
+        host.idle.shift()!.transport.destroy();
+      if (
+        this.config.discovery === 'originalDst' &&
+        host.active === 0 &&
+        host.connections === 0 &&
+        now - host.lastUsedTick > passingHostMs
+      ) {
+        this.hosts.delete(key);
+      }
+    }
+    this.outlier?.review(now);
+    if (this.byName && now - this.resolvedTick > dnsRefreshMs) this.resolve();
+  }
+
+  /** No longer configured: idle connections go now, busy ones when their response is complete. */
+  retire(): void {
+    this.closed = true;
+    for (const [key, host] of this.hosts) this.remove(key, host);
+  }
+}

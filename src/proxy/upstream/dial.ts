@@ -1,0 +1,148 @@
+import { isIPv4, isIPv6, Socket } from 'node:net';
+import { type ConnectionOptions, type PeerCertificate, connect as tlsConnect } from 'node:tls';
+import { getSystemErrorMessage } from 'node:util';
+import type { UpstreamTls } from '../config/table.ts';
+import { namesMatch } from '../net/identity.ts';
+import { output } from '../net/output.ts';
+import type { Secrets } from '../net/secrets.ts';
+import { type Receiver, Transport } from '../net/transport.ts';
+
+export interface DialTarget {
+  /** An address, a name, or the path of a Unix socket (it begins with `/`). */
+  readonly host: string;
+  readonly port: number;
+  readonly bindHost: string | null;
+  readonly connectTimeoutMs: number;
+  readonly keepaliveSeconds: number | null;
+  readonly tls: UpstreamTls | null;
+  readonly sni: string;
+  readonly alpn: readonly string[];
+}
+
+export interface DialReceiver extends Receiver {
+  /** The connection stands, its TLS handshake included. Without it `onClose` tells of a failure to connect. */
+  onConnect(): void;
+}
+
+/** TLS sessions by destination, so that the next handshake is a short one. They end with the context that made them. */
+export class SessionCache {
+  private context: object | null = null;
+  private session: Buffer | null = null;
+
+  get(context: object): Buffer | undefined {
+    return this.context === context && this.session !== null ? this.session : undefined;
+  }
+
+  keep(context: object, session: Buffer): void {
+    this.context = context;
+    this.session = session;
+  }
+
+  forget(): void {
+    this.session = null;
+  }
+}
+
+/** Node refuses to connect from one family to the other: an address to bind to counts only for its own. */
+function bindAddress(target: DialTarget): string | undefined {
+  const { bindHost, host } = target;
+  if (bindHost === null || (isIPv4(bindHost) && isIPv6(host)) || (isIPv6(bindHost) && isIPv4(host))) return undefined;
+  return bindHost;
+}
+
+export class ConnectError extends Error {
+  readonly timedOut: boolean;
+  constructor(message: string, timedOut: boolean) {
+    super(message);
+    this.timedOut = timedOut;
+  }
+}
+
+/** The words of Envoy's %UPSTREAM_TRANSPORT_FAILURE_REASON% for a failed connect; a TLS fault tells its own. */
+export function failureText(error: Error | null): string {
+  if (error === null) return '';
+  const { errno, syscall } = error as NodeJS.ErrnoException;
+  if (syscall === 'connect' && typeof errno === 'number') {
+    const text = getSystemErrorMessage(errno) ?? error.message;
+    return `delayed connect error: ${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+  }
+  return error instanceof ConnectError ? error.message : `TLS_error: ${error.message}`;
+}
+
+/** Starts a connection. Everything that happens to it, at once or later, is told to `receiver` in a later turn. */
+export function dial(target: DialTarget, secrets: Secrets, sessions: SessionCache, receiver: DialReceiver): Transport {
+  const { tls } = target;
+  const transport = new Transport(tls !== null);
+  transport.receiver = receiver;
+  const place = target.host.startsWith('/')
+    ? { path: target.host }
+    : { host: target.host, port: target.port, localAddress: bindAddress(target) };
+  let connected = false;
+  const timer = setTimeout(
+    () => transport.destroy(new ConnectError('connection timeout', true)),
+    target.connectTimeoutMs,
+  );
+  const onConnected = () => {
+    connected = true;
+    clearTimeout(timer);
+    transport.lastActiveTick = performance.now();
+    output.turn(() => receiver.onConnect());
+  };
+  const context =
+    tls === null
+      ? null
+      : secrets.context({
+          certificate: tls.certificate,
+          trust: tls.trust,
+          minVersion: tls.minVersion,
+          maxVersion: tls.maxVersion,
+        });
+  if (tls === null || context === null) {
+    const socket = new Socket({ onread: transport.onread(), allowHalfOpen: true });
+    transport.attach(socket);
+    if (tls !== null) {
+      clearTimeout(timer);
+      transport.destroy(
+        new ConnectError(
+          `certificate ${tls.certificate ?? '(none)'} or trust ${tls.trust ?? '(none)'} has not arrived yet`,
+          false,
+        ),
+      );
+      return transport;
+    }
+    socket.setNoDelay(true);
+    if (target.keepaliveSeconds !== null) socket.setKeepAlive(true, target.keepaliveSeconds * 1000);
+    socket.once('connect', onConnected);
+    socket.once('close', () => clearTimeout(timer));
+    socket.connect(place);
+    return transport;
+  }
+  const options: ConnectionOptions & { onread: object; localAddress?: string; allowHalfOpen: boolean } = {
+    ...place,
+    allowHalfOpen: true,
+    secureContext: context,
+    onread: transport.onread(),
+    rejectUnauthorized: tls.trust !== null,
+    // Names are matched against the configured list, not the host (Envoy: match_typed_subject_alt_names).
+    checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
+      namesMatch(tls.subjectAltNames, certificate.subjectaltname)
+        ? undefined
+        : new Error(
+            `the server's certificate holds none of the required names: ${certificate.subjectaltname ?? 'it names nothing'}`,
+          ),
+    ...(target.sni === '' ? {} : { servername: target.sni }),
+    ...(target.alpn.length === 0 ? {} : { ALPNProtocols: [...target.alpn] }),
+    session: sessions.get(context),
+  };
+  const socket = tlsConnect(options);
+  socket.setNoDelay(true);
+  if (target.keepaliveSeconds !== null) socket.setKeepAlive(true, target.keepaliveSeconds * 1000);
+  transport.attach(socket);
+  socket.on('session', (session: Buffer) => sessions.keep(context, session));
+  socket.once('secureConnect', onConnected);
+  socket.once('close', () => {
+    clearTimeout(timer);
+    if (!connected) sessions.forget();
+  });
+  return transport;
+}

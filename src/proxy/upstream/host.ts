@@ -1,0 +1,89 @@
+import type { Cluster, Endpoint, UpstreamTls } from '../config/table.ts';
+import { type DialTarget, SessionCache } from './dial.ts';
+import type { Http1Upstream } from './http1-upstream.ts';
+
+/** One endpoint of a cluster while the proxy knows it: its connections, its load, and how it has behaved. */
+export class Host {
+  readonly key: string;
+  endpoint: Endpoint;
+  readonly address: { readonly ip: string; readonly port: number };
+  readonly tls: UpstreamTls | null;
+  readonly sessions: SessionCache = new SessionCache();
+  /** Requests and relays under way. */
+  active = 0;
+  connections = 0;
+  /** Connections ready for a request, the latest used last. */
+  readonly idle: Http1Upstream[] = [];
+  /** No longer an endpoint: what is under way ends, nothing new begins. */
+  removed = false;
+  /** Tick until which outlier detection keeps it out; 0 when it is in. */
+  ejectedUntilTick = 0;
+  ejections = 0;
+  consecutive5xx = 0;
+  consecutiveGatewayFailure = 0;
+  consecutiveLocalOrigin = 0;
+  /** Tick of the last use, for hosts that come and go (original destination). */
+  lastUsedTick = 0;
+
+  constructor(key: string, endpoint: Endpoint, cluster: Cluster) {
+    this.key = key;
+    this.endpoint = endpoint;
+    this.address = { ip: endpoint.host, port: endpoint.port };
+    this.tls = transportFor(cluster, endpoint);
+  }
+
+  usable(): boolean {
+    return this.endpoint.health === 'healthy' || this.endpoint.health === 'degraded';
+  }
+}
+
+/** Envoy's transport_socket_matches: the first whose every label the endpoint carries; else the cluster's own. */
+function transportFor(cluster: Cluster, endpoint: Endpoint): UpstreamTls | null {
+  for (const transport of cluster.transports) {
+    if (Object.entries(transport.match).every(([name, value]) => endpoint.transportMatch[name] === value))
+      return transport.tls;
+  }
+  return cluster.tls;
+}
+
+/** Endpoints are the same host as long as address, port and transport stay. */
+export function hostKey(endpoint: Endpoint): string {
+  const labels = endpoint.transportMatch;
+  let key = `${endpoint.host}:${endpoint.port}`;
+  for (const name of Object.keys(labels).sort()) key += `;${name}=${labels[name]}`;
+  return key;
+}
+
+/**
+ * The protocols to offer. Istio's proxies tell HTTP from other traffic by ALPN: HTTP/1.1 towards a mesh peer is
+ * `istio-http/1.1`, everything else `istio` (the istio.alpn filter of Istio's proxy does the same).
+ */
+export function alpnFor(tls: UpstreamTls | null, use: 'http1' | 'http2' | 'tcp'): readonly string[] {
+  if (tls === null) return [];
+  if (use === 'tcp') return tls.alpn;
+  const mesh = tls.alpn.includes('istio');
+  if (use === 'http2')
+    return mesh ? ['istio-h2', 'istio', 'h2'] : tls.alpn.includes('h2') || tls.alpn.length === 0 ? ['h2'] : tls.alpn;
+  if (mesh) return ['istio-http/1.1', 'istio', 'http/1.1'];
+  return tls.alpn.filter((protocol) => protocol !== 'h2');
+}
+
+export function dialTarget(
+  cluster: Cluster,
+  host: Host,
+  use: 'http1' | 'http2' | 'tcp',
+  authority: string,
+): DialTarget {
+  const { tls } = host;
+  const name = authority.replace(/:\d+$/, '');
+  return {
+    host: host.address.ip,
+    port: host.address.port,
+    bindHost: cluster.bindHost,
+    connectTimeoutMs: cluster.connectTimeoutMs,
+    keepaliveSeconds: cluster.keepalive?.idleSeconds ?? null,
+    tls,
+    sni: tls === null ? '' : tls.autoSni ? name : tls.sni,
+    alpn: alpnFor(tls, use),
+  };
+}

@@ -1,0 +1,228 @@
+import { BodyReader } from '../codec/body.ts';
+import { type HeadLimits, needMore } from '../codec/head.ts';
+import { HeadReader } from '../codec/head-reader.ts';
+import { type HeaderBlock, returnBlock, takeBlock } from '../codec/header-block.ts';
+import type { HeaderEdit } from '../codec/header-edit.ts';
+import { putBody, putLastChunk, putRequestHead } from '../codec/http1.ts';
+import { type Address, unknownAddress, unmapped } from '../net/connection.ts';
+import type { Transport } from '../net/transport.ts';
+import type { ClusterPool } from './cluster.ts';
+import { type DialReceiver, dial, failureText } from './dial.ts';
+import { dialTarget, type Host } from './host.ts';
+
+/** Why an upstream stream ended badly; the words are Envoy's, as they appear in bodies and details. */
+export type ResetReason =
+  | 'remote connection failure'
+  | 'connection timeout'
+  | 'connection termination'
+  | 'protocol error'
+  | 'overflow'
+  | 'local reset';
+
+/** The side that makes a request over an upstream connection. Each call is for the stream that is current. */
+export interface UpstreamStream {
+  /** The connection that was waited for; it is ready, or `onReady` follows. */
+  onGiven(connection: Http1Upstream): void;
+  onReady(): void;
+  onInterim(block: HeaderBlock): void;
+  /** The block is the stream's own from here on. With status 101 everything that follows is raw. */
+  onHead(block: HeaderBlock, endStream: boolean): void;
+  onBody(bytes: Buffer, start: number, end: number): void;
+  /** After this the connection is the pool's again. `trailers` are lent for the call. */
+  onComplete(trailers: HeaderBlock | null): void;
+  /** `answered` tells whether any byte of the response had come. */
+  onFailure(reason: ResetReason, detail: string, answered: boolean): void;
+  onUpstreamDrain(): void;
+}
+
+const responseLimits: HeadLimits = { maxBytes: 65_536, maxFields: 200 };
+
+/**
+ * One HTTP/1.1 connection to a host.
+ *
+ *     connecting → idle ⇄ busy (request and response) → closed
+ *                          └→ tunnel (after 101) → closed
+ */
+export class Http1Upstream implements DialReceiver {
+  readonly pool: ClusterPool;
+  readonly host: Host;
+  readonly transport: Transport;
+  stream: UpstreamStream | null;
+  /** This side's address, once connected. */
+  local: Address = unknownAddress;
+  ready = false;
+  requests = 0;
+  private reader = new HeadReader(false);
+  private body = new BodyReader();
+  private block: HeaderBlock | null = null;
+  private headDone = false;
+  private answered = false;
+  private tunnel = false;
+  private requestDone = false;
+  private chunked = false;
+  private headRequest = false;
+  private closeAfter = false;
+
+  constructor(pool: ClusterPool, host: Host, stream: UpstreamStream, authority: string) {
+    this.pool = pool;
+    this.host = host;
+    this.stream = stream;
+    this.transport = dial(dialTarget(pool.config, host, 'http1', authority), pool.secrets, host.sessions, this);
+  }
+
+  /** Writes a request's head. `chunked` says how its body, if any, is framed. */
+  sendHead(method: string, target: string, block: HeaderBlock, edit: HeaderEdit, chunked: boolean): void {
+    this.requests++;
+    this.requestDone = false;
+    this.headDone = false;
+    this.answered = false;
+    this.chunked = chunked;
+    this.headRequest = method === 'HEAD';
+    putRequestHead(this.transport, method, target, block, edit);
+  }
+
+  sendBody(bytes: Buffer, start: number, end: number): void {
+    putBody(this.transport, bytes, start, end, this.chunked);
+  }
+
+  sendEnd(trailers: HeaderBlock | null): void {
+    if (this.chunked) putLastChunk(this.transport, trailers);
+    this.requestDone = true;
+  }
+
+  /** Raw bytes of an upgraded connection. */
+  sendRaw(bytes: Buffer, start: number, end: number): void {
+    this.transport.send(bytes, start, end);
+  }
+
+  /** Gives up the stream; the connection cannot be used again. */
+  abandon(): void {
+    this.stream = null;
+    this.transport.destroy();
+  }
+
+  onConnect(): void {
+    this.ready = true;
+    const { socket } = this.transport;
+    this.local = { ip: unmapped(socket.localAddress ?? ''), port: socket.localPort ?? 0 };
+    const { stream } = this;
+    if (stream !== null) stream.onReady();
+    else this.pool.release(this);
+  }
+
+  onBytes(bytes: Buffer, length: number): void {
+    if (this.stream === null) {
+      this.transport.destroy();
+      return;
+    }
+    let i = 0;
+    while (i < length && this.stream !== null) {
+      if (this.tunnel) {
+        this.stream.onBody(bytes, i, length);
+        return;
+      }
+      i = this.headDone ? this.readBody(bytes, i, length) : this.readHead(bytes, i, length);
+    }
+    // Bytes behind the response answer nothing that was asked.
+    if (i < length && !this.transport.closed) this.transport.destroy();
+  }
+
+  private readHead(bytes: Buffer, from: number, length: number): number {
+    this.answered = true;
+    this.block ??= takeBlock();
+    const { block } = this;
+    const taken = this.reader.read(block, bytes, from, length, responseLimits);
+    if (taken === needMore) return length;
+    if (taken < 0) {
+      this.fail('protocol error', '');
+      return length;
+    }
+    const { status } = block;
+    const stream = this.stream!;
+    if (status < 200 && status !== 101) {
+      stream.onInterim(block);
+      block.clear();
+      return from + taken;
+    }
+    this.block = null;
+    this.headDone = true;
+    this.closeAfter = block.close || (block.minorVersion === 0 && !block.keepAlive);
+    if (status === 101) {
+      this.tunnel = true;
+      stream.onHead(block, false);
+      return from + taken;
+    }
+    const empty = this.headRequest || status === 204 || status === 304;
+    if (empty) this.body.start('none', 0);
+    else if (block.chunked) this.body.start('chunked', 0);
+    else if (block.contentLength >= 0) this.body.start('length', block.contentLength);
+    else {
+      this.body.start('untilClose', 0);
+      this.closeAfter = true;
+    }
+    const { done } = this.body;
+    stream.onHead(block, done);
+    // A retry gives the connection up there and then.
+    if (this.stream === null) return length;
+    if (done) this.complete();
+    return from + taken;
+  }
+
+  private readBody(bytes: Buffer, from: number, length: number): number {
+    const { body } = this;
+    const next = body.next(bytes, from, length);
+    if (body.failed) {
+      this.fail('protocol error', '');
+      return length;
+    }
+    if (body.dataEnd > body.dataStart) this.stream!.onBody(bytes, body.dataStart, body.dataEnd);
+    if (body.done && this.stream !== null) this.complete();
+    return next;
+  }
+
+  private complete(): void {
+    const stream = this.stream!;
+    const reusable = !this.closeAfter && this.requestDone;
+    this.stream = null;
+    this.headDone = false;
+    stream.onComplete(this.body.trailers);
+    if (reusable && !this.transport.closed && !this.transport.ended) this.pool.release(this);
+    else this.transport.destroy();
+  }
+
+  private fail(reason: ResetReason, detail: string): void {
+    const { stream } = this;
+    this.stream = null;
+    this.transport.destroy();
+    stream?.onFailure(reason, detail, this.answered);
+  }
+
+  onEnd(): void {
+    if (this.stream !== null && this.headDone && this.body.framing === 'untilClose' && !this.tunnel) {
+      this.complete();
+      return;
+    }
+    if (this.stream === null) this.transport.destroy();
+    else this.fail('connection termination', '');
+  }
+
+  onDrain(): void {
+    this.stream?.onUpstreamDrain();
+  }
+
+  onClose(error: Error | null): void {
+    this.pool.closedConnection(this);
+    if (this.block !== null) {
+      returnBlock(this.block);
+      this.block = null;
+    }
+    const { stream } = this;
+    if (stream === null) return;
+    this.stream = null;
+    if (this.ready) stream.onFailure('connection termination', '', this.answered);
+    else {
+      const timedOut = (error as { timedOut?: boolean } | null)?.timedOut === true;
+      stream.onFailure(timedOut ? 'connection timeout' : 'remote connection failure', failureText(error), false);
+    }
+  }
+}
