@@ -50,11 +50,18 @@ function paths(): Binaries {
 
 const oldestGo = [1, 24];
 
+/** The Go command: on the PATH, or where the archives of go.dev are unpacked. */
+async function goCommand(): Promise<string | null> {
+  if (await onPath('go')) return 'go';
+  return ['/usr/local/go/bin/go', '/usr/lib/go/bin/go'].find((file) => existsSync(file)) ?? null;
+}
+
 /** Why the programs cannot be had here, or null when they are built already or can be. */
 export async function buildObstacle(): Promise<string | null> {
   if (existsSync(paths().folder)) return null;
-  if (!(await onPath('go'))) return `Go ${oldestGo.join('.')} or newer is missing (https://go.dev/dl)`;
-  const { stdout } = await attempt(['go', 'env', 'GOVERSION'], { cwd: module });
+  const go = await goCommand();
+  if (!go) return `Go ${oldestGo.join('.')} or newer is missing (https://go.dev/dl)`;
+  const { stdout } = await attempt([go, 'env', 'GOVERSION'], { cwd: module });
   const found = /go(\d+)\.(\d+)/.exec(stdout);
   const [major, minor] = found ? [Number(found[1]), Number(found[2])] : [0, 0];
   if (major < oldestGo[0] || (major === oldestGo[0] && minor < oldestGo[1]))
@@ -76,9 +83,10 @@ export async function binaries(progress: (line: string) => void): Promise<Binari
   mkdirSync(work, { recursive: true });
   const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false', GOTOOLCHAIN: 'auto' };
   const options = { cwd: module, env, timeoutMs: 3_600_000 };
+  const go = (await goCommand()) ?? 'go';
   try {
-    await run(['go', 'build', ...flags, '-ldflags', stamp(), '-o', join(work, 'kube'), '.'], options);
-    await run(['go', 'build', ...flags, '-ldflags', '-s -w', '-o', `${work}/`, './cmd/...'], options);
+    await run([go, 'build', ...flags, '-ldflags', stamp(), '-o', join(work, 'kube'), '.'], options);
+    await run([go, 'build', ...flags, '-ldflags', '-s -w', '-o', `${work}/`, './cmd/...'], options);
     if (!existsSync(built.folder)) renameSync(work, built.folder);
   } finally {
     clearInterval(tick);

@@ -67,7 +67,8 @@ export async function rolledOut(namespace: string, deployments: string[] = [], t
   await cluster.kubectl(args, { timeoutMs: timeoutMs + 10_000 });
 }
 
-async function podName(place: Place): Promise<string> {
+/** The pod that a place means. Throws when no pod of its selector is ready. */
+export async function podName(place: Place): Promise<string> {
   if (place.pod) return place.pod;
   const found = (await pods(place.namespace, place.selector)).find(podReady);
   if (!found) throw new Error(`${place.namespace}: no ready pod of ${place.selector}`);

@@ -1,6 +1,8 @@
+import { setTimeout } from 'node:timers/promises';
 import test from 'ava';
 import { cluster } from '../support/cluster.ts';
 import { curlFrom } from '../support/curl.ts';
+import { startLoad } from '../support/load.ts';
 import { apply, get, remove } from '../support/objects.ts';
 import { evidenceOnFailure } from '../support/on-failure.ts';
 import { podsReady } from '../support/pods.ts';
@@ -75,6 +77,14 @@ test('the test process reaches a Service', async (t) => {
   } finally {
     await forward.close();
   }
+});
+
+test('a Service stands a steady load', async (t) => {
+  const load = await startLoad({ namespace, selector: 'app=hello' }, `http://hello.${namespace}`, { perSecond: 100 });
+  await setTimeout(1_000);
+  const { outcomes, sent } = await load.stop();
+  t.deepEqual(outcomes, { 200: sent });
+  t.true(sent >= 50, `${sent} sent`);
 });
 
 test('a name outside of the cluster does not resolve', async (t) => {
