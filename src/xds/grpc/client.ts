@@ -51,6 +51,8 @@ export interface CallHandlers {
 
 const keepaliveTimeoutMs = 10_000;
 const windowBytes = 1 << 20;
+/** Node's own 10 is less than one large message. */
+const maxSessionMegabytes = 128;
 
 /** One connection to a server. */
 export class GrpcChannel {
@@ -121,7 +123,8 @@ function followCall(
     }
   });
   stream.on('error', (error: Error) => {
-    failure ??= new GrpcError('unavailable', error.message);
+    // A server may answer and reset before it has read everything: the answer counts.
+    if (outcome === undefined) failure ??= new GrpcError('unavailable', error.message);
   });
   stream.once('close', () => {
     clearTimeout(timer);
@@ -154,6 +157,7 @@ export async function openChannel(target: GrpcTarget, options: ChannelOptions = 
   const authority = `${target.tls ? 'https' : 'http'}://${target.tls?.serverName ?? target.host}:${target.port}`;
   const session = connectHttp2(authority, {
     createConnection: () => socket,
+    maxSessionMemory: maxSessionMegabytes,
     settings: { initialWindowSize: windowBytes, enablePush: false },
   });
   session.once('connect', () => session.setLocalWindowSize(windowBytes));

@@ -74,11 +74,16 @@ export interface GrpcServer {
 
 /** Messages of one call that wait for their receiver; beyond it the client is stopped by flow control. */
 const maxWaitingMessages = 64;
+/** Node's own 10 is less than one large message. */
+const maxSessionMegabytes = 128;
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { maxSessions = 5_000, maxStreamsPerSession = 100, maxMessageBytes = 16 << 20, keepaliveMs = 30_000 } = options;
   const sessions = new Set<ServerHttp2Session>();
-  const settings = { maxConcurrentStreams: maxStreamsPerSession, enablePush: false };
+  const http2 = {
+    settings: { maxConcurrentStreams: maxStreamsPerSession, enablePush: false },
+    maxSessionMemory: maxSessionMegabytes,
+  };
   const secure = options.identity
     ? createSecureServer({
         ...tlsOf(options.identity),
@@ -88,10 +93,10 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
         rejectUnauthorized: false,
         allowHTTP1: false,
         handshakeTimeout: 10_000,
-        settings,
+        ...http2,
       })
     : null;
-  const server: Http2Server | Http2SecureServer = secure ?? createServer({ settings });
+  const server: Http2Server | Http2SecureServer = secure ?? createServer(http2);
 
   server.on('session', (session: ServerHttp2Session) => {
     if (sessions.size >= maxSessions)
