@@ -12,6 +12,11 @@ interface Entry {
 
 export const registry: Readonly<Record<string, Entry>> = {
   help: { summary: 'Show what lateen can do', load: () => import('./verbs/help.ts') },
+  inject: {
+    summary: 'Add the proxy to the pods of a manifest',
+    aliases: ['kube-inject'],
+    load: () => import('./verbs/inject.ts'),
+  },
   install: { summary: 'Install or reconfigure the mesh in a cluster', load: () => import('./verbs/install.ts') },
   'proxy-status': {
     summary: 'Show which proxies have taken which configuration',

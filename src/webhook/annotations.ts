@@ -17,6 +17,8 @@ import { InjectionError, type Volume } from './pod.ts';
 /** One pod's proxy, everything decided. */
 export interface ProxySettings {
   native: boolean;
+  /** Rules are set by `istio-init`, otherwise by the proxy's container before the proxy. */
+  initContainer: boolean;
   interceptionMode: InterceptionMode;
   proxyConfig: ProxyConfig;
   image: string;
@@ -79,6 +81,7 @@ const rules: Readonly<Record<string, Rule>> = {
   'sidecar.istio.io/interceptionMode': (value) =>
     ['REDIRECT', 'TPROXY', 'NONE'].includes(value) ? null : 'be REDIRECT, TPROXY or NONE',
   'sidecar.istio.io/nativeSidecar': bool,
+  'lateen.dev/initContainer': bool,
   'sidecar.istio.io/rewriteAppHTTPProbers': bool,
   'sidecar.istio.io/capNetBindService': bool,
   'sidecar.istio.io/proxyImage': image,
@@ -121,11 +124,14 @@ export function readSettings(annotations: Annotations, config: InjectionConfig):
   const flag = (name: string, otherwise: boolean) => readFlag(annotations[name]) ?? otherwise;
   const whole = (name: string, otherwise: number) => (annotations[name] ? Number(annotations[name]) : otherwise);
 
-  const proxyConfig = overlayProxyConfig(config.mesh.defaultConfig, annotations['proxy.istio.io/config']);
-  const statusPort = whole('status.sidecar.istio.io/port', proxyConfig.statusPort ?? proxy.statusPort);
+  const overlaid = overlayProxyConfig(config.mesh.defaultConfig, annotations['proxy.istio.io/config']);
+  const statusPort = whole('status.sidecar.istio.io/port', overlaid.statusPort ?? proxy.statusPort);
+  // The agent listens where the probes will ask.
+  const proxyConfig = statusPort === (overlaid.statusPort ?? 15_020) ? overlaid : { ...overlaid, statusPort };
   const imageType = annotations['sidecar.istio.io/proxyImageType'];
   return {
     native: flag('sidecar.istio.io/nativeSidecar', config.nativeSidecars),
+    initContainer: flag('lateen.dev/initContainer', config.initContainer),
     interceptionMode: (annotations['sidecar.istio.io/interceptionMode'] ??
       proxyConfig.interceptionMode ??
       'REDIRECT') as InterceptionMode,

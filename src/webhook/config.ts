@@ -94,6 +94,8 @@ export interface InjectionValues {
     policy?: 'enabled' | 'disabled';
     /** Sidecar as a restartable init container; true unless told. */
     nativeSidecars?: boolean;
+    /** Rules set by an init container of their own, as Istio does, instead of by the native sidecar when it starts; false unless told. */
+    initContainer?: boolean;
   };
 }
 
@@ -108,6 +110,7 @@ export interface InjectionConfig {
   templates: Record<string, object>;
   aliases: Record<string, string[]>;
   nativeSidecars: boolean;
+  initContainer: boolean;
   rewriteAppHTTPProbe: boolean;
   hub: string;
   tag: string;
@@ -205,6 +208,7 @@ export function parseInjectionConfig(sources: InjectionSources = {}): InjectionC
     templates: { ...webhook.overlays(), ...injector.overlays() },
     aliases: { ...webhook.lists('aliases'), ...injector.lists('aliases') },
     nativeSidecars: webhook.flag('nativeSidecars', true),
+    initContainer: webhook.flag('initContainer', false),
     rewriteAppHTTPProbe: webhook.flag('rewriteAppHTTPProbe', true),
     hub: global.text('hub', 'docker.io/lateen'),
     tag: global.text('tag', '0.1.0'),

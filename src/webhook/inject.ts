@@ -39,6 +39,7 @@ export function inject(request: InjectionRequest, config: InjectionConfig): Pod 
   const settings = readSettings(annotations, config);
   // A pod needs one container besides its init containers.
   if (original.spec.containers.every(({ name }) => name === 'istio-proxy')) settings.native = false;
+  settings.initContainer ||= needsInitContainer(original.spec, settings);
   const facts: TemplateFacts = {
     pod: original,
     namespace: request.namespace,
@@ -76,6 +77,28 @@ export function inject(request: InjectionRequest, config: InjectionConfig): Pod 
   metadata.annotations[statusAnnotation] = JSON.stringify(statusOf(template, config));
   Object.assign(metadata.annotations, config.injectedAnnotations);
   return { ...original, metadata, spec: order(rewritten.spec, settings) };
+}
+
+/**
+ * The proxy's container sets the rules itself only as a native sidecar that begins as root and does not stay it, and whose
+ * arguments and user are the template's. Nor where every container is root: the kubelet then hands out the proxy's token to
+ * root alone (Kubernetes: "Projected volumes", token ownership).
+ */
+function needsInitContainer(spec: PodSpec, { native, interceptionMode, bindPrivilegedPorts }: ProxySettings): boolean {
+  const all = [...spec.containers, ...(spec.initContainers ?? [])];
+  const own = all.find(({ name }) => name === 'istio-proxy');
+  const others = all.filter((container) => container !== own);
+  const podUser = (spec.securityContext as { runAsUser?: number } | undefined)?.runAsUser;
+  return (
+    !native ||
+    interceptionMode !== 'REDIRECT' ||
+    bindPrivilegedPorts ||
+    own?.args !== undefined ||
+    own?.command !== undefined ||
+    own?.securityContext !== undefined ||
+    others.some(({ name }) => name === 'istio-init') ||
+    others.every(({ securityContext }) => (securityContext?.runAsUser ?? podUser) === 0)
+  );
 }
 
 function templateNames(annotations: Readonly<Record<string, string>>, config: InjectionConfig): string[] {

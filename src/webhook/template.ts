@@ -28,19 +28,12 @@ export interface PartialPod {
   };
 }
 
-/**
- * Differences from Istio's template that are ours on purpose:
- * - arguments of istio-init begin with `iptables` (our image's entrypoint is `lateen`), Istio's with `istio-iptables`;
- * - no GOMEMLIMIT: nothing of ours is written in Go, and Node sizes its heap by the container's limit itself;
- * - no volume for `istio-ca-crl`: our authority publishes no revocation list;
- * - `emptyDir: {}` is written out where Istio leaves it to the API server's default;
- * - no `preStop`: a native sidecar gets SIGTERM once the application has ended and drains then.
- */
+/** Differences from Istio's template that are ours on purpose: docs/adr/0007-injected-pod.md. */
 export function sidecarTemplate(facts: TemplateFacts): PartialPod {
   const { settings, config } = facts;
   const { native } = settings;
   const proxy = sidecarContainer(facts);
-  const init = settings.interceptionMode === 'NONE' ? [] : [initContainer(facts)];
+  const init = settings.interceptionMode !== 'NONE' && settings.initContainer ? [initContainer(facts)] : [];
   return {
     metadata: {
       labels: {
@@ -93,8 +86,9 @@ function canonicalLabels({ pod, workload }: TemplateFacts): Record<string, strin
   };
 }
 
-function initContainer({ settings, config }: TemplateFacts): Container {
-  const { traffic, proxyConfig } = settings;
+/** `lateen iptables` with what it must know, as istio-iptables takes it. */
+function redirection({ settings, config }: TemplateFacts): string[] {
+  const { traffic } = settings;
   const args = [
     'iptables',
     ...['-p', String(config.mesh.proxyListenPort ?? 15_001)],
@@ -112,12 +106,18 @@ function initContainer({ settings, config }: TemplateFacts): Container {
   if (traffic.excludeInterfaces) args.push('-c', traffic.excludeInterfaces);
   args.push(`--log_output_level=${settings.agentLogLevel}`);
   if (config.logAsJson) args.push('--log_as_json');
+  return args;
+}
+
+function initContainer(facts: TemplateFacts): Container {
+  const { settings, config } = facts;
+  const { proxyConfig } = settings;
   const env = Object.entries(proxyConfig.proxyMetadata ?? {}).map(([name, value]) => ({ name, value }));
   return {
     name: 'istio-init',
     image: settings.initImage,
     imagePullPolicy: config.imagePullPolicy,
-    args,
+    args: redirection(facts),
     ...(env.length > 0 ? { env } : {}),
     resources: structuredClone(settings.initResources),
     securityContext: {
@@ -135,16 +135,18 @@ function initContainer({ settings, config }: TemplateFacts): Container {
 
 function sidecarContainer(facts: TemplateFacts): Container {
   const { settings, config } = facts;
-  const container: Container = {
-    ...proxyContainer(facts, 'sidecar'),
+  const container: Container = { ...proxyContainer(facts, 'sidecar') };
+  if (setsRules(settings)) container.args = [...redirection(facts), '--', ...(container.args ?? [])];
+  Object.assign(container, {
     ...(settings.native ? { restartPolicy: 'Always' } : {}),
     ...lifecycle(facts),
     securityContext: proxySecurity(facts),
     resources: structuredClone(settings.resources),
-  };
+  });
   if (settings.statusPort === 0) return container;
   const httpGet = () => ({ path: '/healthz/ready', port: 15_021 });
-  if (config.proxy.startupProbe.enabled)
+  // The hook tells sooner; a probe comes when the kubelet has seen the container run, in whole seconds.
+  if (config.proxy.startupProbe.enabled && !container.lifecycle?.postStart)
     container.startupProbe = {
       httpGet: httpGet(),
       periodSeconds: 1,
@@ -214,23 +216,34 @@ function proxyContainer(facts: TemplateFacts, kind: 'sidecar' | 'router'): Conta
   };
 }
 
+/** The kubelet holds whatever comes after the proxy until its postStart hook has ended. */
 function lifecycle({ settings, config }: TemplateFacts): Pick<Container, 'lifecycle'> {
-  if (config.proxy.lifecycle) return { lifecycle: structuredClone(config.proxy.lifecycle) };
-  // The kubelet starts containers one after another and waits for each postStart: the application comes after the proxy.
-  if (settings.holdApplication && !settings.native)
-    return { lifecycle: { postStart: { exec: { command: ['lateen', 'wait'] } } } };
-  return {};
+  const own = structuredClone(config.proxy.lifecycle ?? {}) as Container['lifecycle'];
+  const holds = settings.native
+    ? config.proxy.startupProbe.enabled && settings.statusPort !== 0
+    : settings.holdApplication;
+  const wait = holds ? { postStart: { exec: { command: ['lateen', 'wait'] } } } : {};
+  const both = { ...wait, ...own };
+  return Object.keys(both).length > 0 ? { lifecycle: both } : {};
+}
+
+function setsRules({ interceptionMode, initContainer }: ProxySettings): boolean {
+  return interceptionMode !== 'NONE' && !initContainer;
 }
 
 function proxySecurity({ settings, config }: TemplateFacts): Container['securityContext'] {
   const tproxy = settings.interceptionMode === 'TPROXY';
-  const add = [...(tproxy ? ['NET_ADMIN'] : []), ...(settings.bindPrivilegedPorts ? ['NET_BIND_SERVICE'] : [])];
+  const add = [
+    ...(tproxy || setsRules(settings) ? ['NET_ADMIN'] : []),
+    ...(settings.bindPrivilegedPorts ? ['NET_BIND_SERVICE'] : []),
+    ...(setsRules(settings) ? ['NET_RAW', 'SETGID', 'SETUID'] : []),
+  ];
   return {
     allowPrivilegeEscalation: config.proxy.privileged,
     capabilities: { ...(add.length > 0 ? { add } : {}), drop: ['ALL'] },
     privileged: config.proxy.privileged,
     readOnlyRootFilesystem: true,
-    runAsGroup: 1337,
+    runAsGroup: setsRules(settings) ? 0 : 1337,
     // Capabilities reach a process only as root, unless its file carries them.
     runAsNonRoot: add.length === 0,
     runAsUser: add.length === 0 ? 1337 : 0,
