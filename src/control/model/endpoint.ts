@@ -1,0 +1,99 @@
+/** The addresses behind a service's port. */
+import type { EndpointSliceObject } from './objects.ts';
+import { compare, type Labels, matchesLabels } from './selector.ts';
+import type { Service, ServicePort } from './service.ts';
+import { type Locality, nowhere, type Workload } from './workload.ts';
+
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+  readonly labels: Labels;
+  readonly meshed: boolean;
+  readonly locality: Locality;
+  readonly workload: string;
+  readonly serviceAccount: string;
+  readonly namespace: string;
+  readonly weight: number;
+  /** Of a pod; '' otherwise. */
+  readonly podName: string;
+}
+
+export interface EndpointSources {
+  slices: readonly EndpointSliceObject[];
+  workloadByIp: ReadonlyMap<string, Workload>;
+  workloads: readonly Workload[];
+}
+
+/** In a fixed order, so that the same endpoints always make the same message. */
+export function endpointsOf(service: Service, port: ServicePort, sources: EndpointSources): Endpoint[] {
+  const found = new Map<string, Endpoint>();
+  const add = (endpoint: Endpoint) => found.set(`${endpoint.address} ${endpoint.port}`, endpoint);
+  if (service.native) for (const slice of sources.slices) addSlice(service, port, slice, sources.workloadByIp, add);
+  for (const fixed of service.fixedEndpoints)
+    add({
+      address: fixed.address,
+      port: fixed.ports[port.name] ?? Number(port.target),
+      labels: fixed.labels,
+      meshed: !service.external && fixed.labels['security.istio.io/tlsMode'] === 'istio',
+      locality: nowhere,
+      workload: '',
+      serviceAccount: fixed.serviceAccount,
+      namespace: service.namespace,
+      weight: fixed.weight,
+      podName: '',
+    });
+  if (!service.native && service.selector)
+    for (const workload of sources.workloads)
+      if (workload.namespace === service.namespace && matchesLabels(service.selector, workload.labels))
+        for (const address of workload.ips) add(ofWorkload(workload, address, Number(port.target)));
+  return [...found.values()].sort((a, b) => compare(a.address, b.address) || a.port - b.port);
+}
+
+function addSlice(
+  service: Service,
+  port: ServicePort,
+  slice: EndpointSliceObject,
+  workloadByIp: ReadonlyMap<string, Workload>,
+  add: (endpoint: Endpoint) => void,
+): void {
+  const target = slice.ports?.find((candidate) => (candidate.name ?? '') === port.name)?.port;
+  if (target === undefined || slice.addressType === 'FQDN') return;
+  for (const { addresses, conditions } of slice.endpoints ?? []) {
+    // Kubernetes reads an absent `ready` as true; a terminating endpoint is out unless the service publishes unready ones.
+    if (conditions?.ready === false && !service.publishNotReady) continue;
+    for (const address of addresses) {
+      const workload = workloadByIp.get(address);
+      add(workload ? ofWorkload(workload, address, target) : unknownAt(service, address, target));
+    }
+  }
+}
+
+function ofWorkload(workload: Workload, address: string, port: number): Endpoint {
+  return {
+    address,
+    port,
+    labels: workload.labels,
+    meshed: workload.meshed,
+    locality: workload.locality,
+    workload: workload.identity,
+    serviceAccount: workload.serviceAccount,
+    namespace: workload.namespace,
+    weight: 1,
+    podName: workload.name,
+  };
+}
+
+function unknownAt(service: Service, address: string, port: number): Endpoint {
+  return {
+    address,
+    port,
+    labels: {},
+    meshed: false,
+    locality: nowhere,
+    workload: '',
+    serviceAccount: '',
+    namespace: service.namespace,
+    weight: 1,
+    podName: '',
+  };
+}

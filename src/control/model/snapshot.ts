@@ -1,0 +1,160 @@
+/**
+ * The mesh at one moment: what the objects mean, ready to be asked by the translation. Immutable; a snapshot takes over from the
+ * one before it every part whose objects are the same, so that what is derived from a part can be kept by that part's identity.
+ */
+import type { AuthorizationPolicy } from '../../api/istio/authorization-policy.ts';
+import type { DestinationRule } from '../../api/istio/destination-rule.ts';
+import type { Gateway } from '../../api/istio/gateway.ts';
+import type { VirtualService } from '../../api/istio/virtual-service.ts';
+import { type ResolvedMeshConfig, resolveMeshConfig } from '../../api/mesh-config.ts';
+import { type Endpoint, type EndpointSources, endpointsOf } from './endpoint.ts';
+import { MtlsPolicies } from './mtls-mode.ts';
+import type { EndpointSliceObject, MeshObjects } from './objects.ts';
+import { byAge, compare } from './selector.ts';
+import { fromService, fromServiceEntry, type Service, type ServicePort } from './service.ts';
+import { type Workload, workloadOf } from './workload.ts';
+
+export interface Snapshot {
+  readonly version: number;
+  readonly objects: MeshObjects;
+  readonly mesh: ResolvedMeshConfig;
+  readonly domain: string;
+  /** In order of host, then of age: of two with one host the first counts. */
+  readonly services: readonly Service[];
+  readonly serviceByHost: ReadonlyMap<string, Service>;
+  readonly workloadByIp: ReadonlyMap<string, Workload>;
+  readonly workloadByName: ReadonlyMap<string, Workload>;
+  /** Oldest first, as Istio reads them. */
+  readonly virtualServices: readonly VirtualService[];
+  readonly destinationRules: readonly DestinationRule[];
+  readonly gateways: ReadonlyMap<string, Gateway>;
+  readonly authorizationPolicies: readonly AuthorizationPolicy[];
+  readonly mtls: MtlsPolicies;
+  /** Changes exactly when something other than endpoints and pods has changed. */
+  readonly configVersion: number;
+  endpoints(service: Service, port: ServicePort): readonly Endpoint[];
+  /** Service accounts behind a service, as SPIFFE paths `ns/NAMESPACE/sa/NAME`, sorted. */
+  identities(service: Service): readonly string[];
+}
+
+export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): Snapshot {
+  const before = previous?.objects;
+  const same = (...keys: Array<keyof MeshObjects>) => before !== undefined && keys.every((key) => before[key] === objects[key]);
+  const keep = <T>(value: T | undefined, make: () => T, ...keys: Array<keyof MeshObjects>): T =>
+    value !== undefined && same(...keys) ? value : make();
+
+  const mesh = keep(previous?.mesh, () => resolveMeshConfig(objects.meshConfig), 'meshConfig');
+  const services = keep(previous?.services, () => servicesOf(objects), 'services', 'serviceEntries', 'clusterDomain');
+  const workloads = keep(
+    previous ? { byIp: previous.workloadByIp, byName: previous.workloadByName } : undefined,
+    () => workloadsOf(objects, previous),
+    'pods',
+    'nodes',
+    'clusterId',
+  );
+  const serviceByHost = services === previous?.services ? previous.serviceByHost : firstByHost(services);
+  const configSame =
+    previous !== null &&
+    services === previous.services &&
+    same('virtualServices', 'destinationRules', 'gateways', 'authorizationPolicies', 'peerAuthentications', 'meshConfig', 'namespaces');
+
+  const slices = keep(slicesOfSnapshot.get(previous as Snapshot), () => slicesByService(objects), 'endpointSlices');
+  const allWorkloads = [...workloads.byName.values()];
+  const endpointCache = new Map<ServicePort, readonly Endpoint[]>();
+  const identityCache = new Map<Service, readonly string[]>();
+
+  const snapshot: Snapshot = {
+    version: (previous?.version ?? 0) + 1,
+    objects,
+    mesh,
+    domain: objects.clusterDomain,
+    services,
+    serviceByHost,
+    workloadByIp: workloads.byIp,
+    workloadByName: workloads.byName,
+    virtualServices: keep(previous?.virtualServices, () => [...objects.virtualServices.values()].sort(byAge), 'virtualServices'),
+    destinationRules: keep(previous?.destinationRules, () => [...objects.destinationRules.values()].sort(byAge), 'destinationRules'),
+    gateways: objects.gateways,
+    authorizationPolicies: keep(
+      previous?.authorizationPolicies,
+      () => [...objects.authorizationPolicies.values()].sort(byAge),
+      'authorizationPolicies',
+    ),
+    mtls: keep(
+      previous?.mtls,
+      () => new MtlsPolicies(objects.peerAuthentications.values(), mesh.rootNamespace),
+      'peerAuthentications',
+      'meshConfig',
+    ),
+    configVersion: configSame ? previous.configVersion : (previous?.configVersion ?? 0) + 1,
+    endpoints(service, port) {
+      let found = endpointCache.get(port);
+      if (!found) {
+        const sources: EndpointSources = {
+          slices: slices.get(`${service.namespace}/${service.name}`) ?? [],
+          workloadByIp: workloads.byIp,
+          workloads: allWorkloads,
+        };
+        found = endpointsOf(service, port, sources);
+        endpointCache.set(port, found);
+      }
+      return found;
+    },
+    identities(service) {
+      let found = identityCache.get(service);
+      if (!found) {
+        const names = new Set<string>();
+        for (const port of service.ports)
+          for (const endpoint of snapshot.endpoints(service, port))
+            if (endpoint.serviceAccount) names.add(`ns/${endpoint.namespace}/sa/${endpoint.serviceAccount}`);
+        found = [...names].sort();
+        identityCache.set(service, found);
+      }
+      return found;
+    },
+  };
+  slicesOfSnapshot.set(snapshot, slices);
+  return snapshot;
+}
+
+const slicesOfSnapshot = new WeakMap<Snapshot, ReadonlyMap<string, EndpointSliceObject[]>>();
+
+function servicesOf(objects: MeshObjects): Service[] {
+  const entries = [...objects.serviceEntries.values()].sort(byAge);
+  const native = [...objects.services.values()].sort(byAge);
+  const services = [...native.map((object) => fromService(object, objects.clusterDomain)), ...entries.flatMap(fromServiceEntry)];
+  // A stable sort: of equal hosts the one that came first stays first.
+  return services.sort((a, b) => compare(a.host, b.host));
+}
+
+function firstByHost(services: readonly Service[]): Map<string, Service> {
+  const byHost = new Map<string, Service>();
+  for (const service of services) if (!byHost.has(service.host)) byHost.set(service.host, service);
+  return byHost;
+}
+
+function workloadsOf(objects: MeshObjects, previous: Snapshot | null) {
+  const byIp = new Map<string, Workload>();
+  const byName = new Map<string, Workload>();
+  const before = previous && previous.objects.nodes === objects.nodes ? previous : null;
+  for (const [key, pod] of objects.pods) {
+    const { phase } = pod.status ?? {};
+    const known = before?.objects.pods.get(key) === pod ? before.workloadByName.get(key) : undefined;
+    const workload = known ?? workloadOf(pod, objects.nodes.get(pod.spec.nodeName ?? ''), objects.clusterId);
+    byName.set(key, workload);
+    // The addresses of a pod on its node's network are not its own; those of one that has ended may be another's by now.
+    if (!pod.spec.hostNetwork && phase !== 'Succeeded' && phase !== 'Failed') for (const ip of workload.ips) byIp.set(ip, workload);
+  }
+  return { byIp, byName };
+}
+
+function slicesByService(objects: MeshObjects): Map<string, EndpointSliceObject[]> {
+  const byService = new Map<string, EndpointSliceObject[]>();
+  for (const slice of objects.endpointSlices.values()) {
+    const key = `${slice.metadata.namespace}/${slice.metadata.labels?.['kubernetes.io/service-name'] ?? ''}`;
+    const list = byService.get(key);
+    if (list) list.push(slice);
+    else byService.set(key, [slice]);
+  }
+  return byService;
+}

@@ -1,0 +1,301 @@
+/** Services and their subsets as Envoy clusters. */
+import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
+import type { ConnectionPoolSettings, ConsistentHashLb, OutlierDetection, Subset } from '../../api/istio/destination-rule.ts';
+import { RoutingPriority } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { ApiVersion } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
+import {
+  type Cluster,
+  Cluster_DiscoveryType as Discovery,
+  Cluster_LbPolicy as Lb,
+  Cluster_RingHashLbConfig_HashFunction as HashFunction,
+  ClusterSchema,
+} from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { OutlierDetectionSchema } from '../../xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js';
+import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import type { Snapshot } from '../model/snapshot.ts';
+import type { Service, ServicePort } from '../model/service.ts';
+import { assignment } from './endpoints.ts';
+import { any, duration, milliseconds } from './message.ts';
+import {
+  apiPath,
+  blackHoleCluster,
+  dnsSrvName,
+  inboundCluster,
+  inboundPassthroughCluster,
+  inboundSourceAddress,
+  outboundCluster,
+  passthroughCluster,
+} from './names.ts';
+import type { Scope } from './scope.ts';
+import { meshAlpn, meshUpstream, plainUpstream, rawSocket } from './tls.ts';
+import { destinationRuleOf, type Policy, policyFor } from './traffic-policy.ts';
+
+type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, Cluster>;
+
+/** Istio lifts Envoy's default of 1,024: a limit is something that a user sets. */
+const unlimited = 4_294_967_295;
+
+/** A service's port, and one more cluster for each subset that its DestinationRule names. */
+export function outboundClusters(snapshot: Snapshot, scope: Pick<Scope, 'namespace' | 'locality'>, service: Service): Cluster[] {
+  const rule = destinationRuleOf(snapshot, service, scope.namespace);
+  return service.ports
+    .filter(({ protocol }) => protocol !== 'udp')
+    .flatMap((port) => [null, ...(rule?.spec.subsets ?? [])].map((subset) => outbound(snapshot, service, port, subset, rule)));
+}
+
+function outbound(
+  snapshot: Snapshot,
+  service: Service,
+  port: ServicePort,
+  subset: Subset | null,
+  rule: ReturnType<typeof destinationRuleOf>,
+): Cluster {
+  const name = outboundCluster(port.port, subset?.name ?? '', service.host);
+  const policy = policyFor(rule, subset, port.port);
+  const init: ClusterInit = {
+    name,
+    ...discovery(snapshot, service, port, subset, name),
+    ...pool(policy.connectionPool, snapshot.mesh.connectTimeout),
+    ...balancing(policy, service),
+    ...transport(snapshot, service, port, subset, policy),
+    metadata: origins(rule ? apiPath(rule, 'destinationrules') : service.origin, service, subset?.name),
+  };
+  const http = httpOptions(port, policy.connectionPool);
+  if (http) init.typedExtensionProtocolOptions = { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': http };
+  if (policy.outlierDetection) init.outlierDetection = outlier(policy.outlierDetection);
+  return create(ClusterSchema, init);
+}
+
+function discovery(snapshot: Snapshot, service: Service, port: ServicePort, subset: Subset | null, name: string): ClusterInit {
+  if (service.resolution === 'passthrough')
+    return { clusterDiscoveryType: { case: 'type', value: Discovery.ORIGINAL_DST }, lbPolicy: Lb.CLUSTER_PROVIDED };
+  if (service.resolution === 'dns')
+    return {
+      clusterDiscoveryType: { case: 'type', value: Discovery.STRICT_DNS },
+      dnsRefreshRate: duration(snapshot.mesh.dnsRefreshRate),
+      respectDnsTtl: true,
+      loadAssignment: assignment(snapshot, service, port, subset, name),
+    };
+  return {
+    clusterDiscoveryType: { case: 'type', value: Discovery.EDS },
+    edsClusterConfig: {
+      serviceName: name,
+      edsConfig: {
+        resourceApiVersion: ApiVersion.V3,
+        initialFetchTimeout: milliseconds(0),
+        configSourceSpecifier: { case: 'ads', value: {} },
+      },
+    },
+  };
+}
+
+function pool(settings: ConnectionPoolSettings | undefined, connectTimeout: string): ClusterInit {
+  const { tcp, http } = settings ?? {};
+  const keepalive = tcp?.tcpKeepalive;
+  const seconds = (text: string | undefined) => (text ? Number(duration(text)?.seconds ?? 0n) : undefined);
+  return {
+    connectTimeout: duration(tcp?.connectTimeout) ?? duration(connectTimeout),
+    circuitBreakers: {
+      thresholds: [
+        {
+          priority: RoutingPriority.DEFAULT,
+          maxConnections: tcp?.maxConnections || unlimited,
+          maxPendingRequests: http?.http1MaxPendingRequests || unlimited,
+          maxRequests: http?.http2MaxRequests || unlimited,
+          maxRetries: http?.maxRetries || unlimited,
+          trackRemaining: true,
+        },
+      ],
+    },
+    upstreamConnectionOptions: keepalive && {
+      tcpKeepalive: {
+        keepaliveProbes: keepalive.probes,
+        keepaliveTime: seconds(keepalive.time),
+        keepaliveInterval: seconds(keepalive.interval),
+      },
+    },
+  };
+}
+
+function balancing({ loadBalancer, outlierDetection }: Policy, service: Service): ClusterInit {
+  // Without outlier detection nothing would ever come back from a failover, so Istio switches it off.
+  const common = {
+    localityConfigSpecifier: outlierDetection ? { case: 'localityWeightedLbConfig' as const, value: {} } : undefined,
+    healthyPanicThreshold: { value: outlierDetection?.minHealthPercent ?? 0 },
+  };
+  if (service.resolution === 'passthrough') return {};
+  const hash = loadBalancer?.consistentHash;
+  if (hash) return { commonLbConfig: common, ...consistentHash(hash) };
+  switch (loadBalancer?.simple) {
+    case 'ROUND_ROBIN':
+      return { lbPolicy: Lb.ROUND_ROBIN, commonLbConfig: common };
+    case 'RANDOM':
+      return { lbPolicy: Lb.RANDOM, commonLbConfig: common };
+    case 'PASSTHROUGH':
+      return {
+        lbPolicy: Lb.CLUSTER_PROVIDED,
+        clusterDiscoveryType: { case: 'type', value: Discovery.ORIGINAL_DST },
+        edsClusterConfig: undefined,
+        loadAssignment: undefined,
+      };
+    default:
+      return { lbPolicy: Lb.LEAST_REQUEST, commonLbConfig: common };
+  }
+}
+
+function consistentHash(hash: ConsistentHashLb): ClusterInit {
+  if (hash.maglev)
+    return {
+      lbPolicy: Lb.MAGLEV,
+      lbConfig: { case: 'maglevLbConfig', value: { tableSize: hash.maglev.tableSize ? BigInt(hash.maglev.tableSize) : undefined } },
+    };
+  const minimum = hash.ringHash?.minimumRingSize ?? hash.minimumRingSize ?? 1024;
+  return {
+    lbPolicy: Lb.RING_HASH,
+    lbConfig: { case: 'ringHashLbConfig', value: { minimumRingSize: BigInt(minimum), hashFunction: HashFunction.XX_HASH } },
+  };
+}
+
+/** Automatic mutual TLS goes by the endpoint: one whose pod has a proxy is labelled `tlsMode: istio`. */
+function transport(snapshot: Snapshot, service: Service, port: ServicePort, subset: Subset | null, { tls }: Policy): ClusterInit {
+  const sni = dnsSrvName(port.port, subset?.name ?? '', service.host);
+  const names = snapshot.identities(service).map((path) => `spiffe://${snapshot.mesh.trustDomain}/${path}`);
+  const mesh = () =>
+    meshUpstream(tls?.sni || sni, alpnOf(port), tls?.subjectAltNames?.length ? tls.subjectAltNames : service.subjectAltNames.length ? service.subjectAltNames : names);
+  if (!tls?.mode) {
+    if (service.external || !snapshot.mesh.enableAutoMtls) return {};
+    return {
+      transportSocketMatches: [
+        { name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: mesh() },
+        { name: 'tlsMode-disabled', match: {}, transportSocket: rawSocket },
+      ],
+    };
+  }
+  if (tls.mode === 'DISABLE') return {};
+  if (tls.mode === 'ISTIO_MUTUAL') return { transportSocket: mesh() };
+  return {
+    transportSocket: plainUpstream({
+      sni: tls.sni || (service.native ? '' : service.host),
+      subjectAltNames: tls.subjectAltNames ?? service.subjectAltNames,
+      alpn: port.protocol === 'http2' || port.protocol === 'grpc' ? ['h2'] : [],
+      credentialName: tls.credentialName ?? '',
+      caCertificates: tls.caCertificates ?? '',
+      clientCertificate: tls.mode === 'MUTUAL' ? (tls.clientCertificate ?? '') : '',
+      privateKey: tls.mode === 'MUTUAL' ? (tls.privateKey ?? '') : '',
+      insecureSkipVerify: tls.insecureSkipVerify === true,
+    }),
+  };
+}
+
+function alpnOf({ protocol }: ServicePort): readonly string[] {
+  if (protocol === 'http') return meshAlpn.http;
+  if (protocol === 'http2' || protocol === 'grpc') return meshAlpn.http2;
+  return protocol === 'auto' ? meshAlpn.auto : meshAlpn.tcp;
+}
+
+function httpOptions({ protocol }: ServicePort, settings: ConnectionPoolSettings | undefined) {
+  const http = settings?.http;
+  const isHttp2 = protocol === 'http2' || protocol === 'grpc' || (http?.h2UpgradePolicy === 'UPGRADE' && protocol === 'http');
+  if (protocol === 'tcp' || protocol === 'tls' || protocol === 'https') return null;
+  const followsCaller = http?.useClientProtocol === true || protocol === 'auto';
+  if (!isHttp2 && !followsCaller && !http) return null;
+  return any(HttpProtocolOptionsSchema, {
+    commonHttpProtocolOptions: {
+      idleTimeout: duration(http?.idleTimeout),
+      maxRequestsPerConnection: http?.maxRequestsPerConnection || undefined,
+    },
+    upstreamProtocolOptions: followsCaller
+      ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } }
+      : {
+          case: 'explicitHttpConfig',
+          value: {
+            protocolConfig: isHttp2
+              ? { case: 'http2ProtocolOptions', value: { maxConcurrentStreams: http?.maxConcurrentStreams || undefined } }
+              : { case: 'httpProtocolOptions', value: {} },
+          },
+        },
+  });
+}
+
+/** What is not set is off, as Istio has it; Envoy's own default would eject on five errors. */
+function outlier(settings: OutlierDetection): MessageInitShape<typeof OutlierDetectionSchema> {
+  const gateway = settings.consecutiveGatewayErrors ?? 0;
+  const any5xx = settings.consecutive5xxErrors ?? (settings.consecutiveErrors || 0);
+  return {
+    interval: duration(settings.interval),
+    baseEjectionTime: duration(settings.baseEjectionTime),
+    maxEjectionPercent: settings.maxEjectionPercent || undefined,
+    consecutive5xx: any5xx || undefined,
+    enforcingConsecutive5xx: any5xx > 0 ? 100 : 0,
+    consecutiveGatewayFailure: gateway || undefined,
+    enforcingConsecutiveGatewayFailure: gateway > 0 ? 100 : 0,
+    enforcingSuccessRate: 0,
+    splitExternalLocalOriginErrors: settings.splitExternalLocalOriginErrors ?? false,
+    consecutiveLocalOriginFailure: settings.consecutiveLocalOriginFailures || undefined,
+  };
+}
+
+/** Istio's metadata: the resource that decided, and the service that the cluster stands for. */
+function origins(config: string, service: Service, subset: string | undefined) {
+  const istio: JsonObject = { config, services: [{ host: service.host, name: service.name, namespace: service.namespace }] };
+  if (subset !== undefined) istio.subset = subset;
+  return { filterMetadata: { istio } };
+}
+
+/** Every proxy's own: where traffic goes that no service claims, and nowhere. */
+export function fixedClusters(kind: Scope['kind'], connectTimeout: string): Cluster[] {
+  const blackHole = create(ClusterSchema, {
+    name: blackHoleCluster,
+    clusterDiscoveryType: { case: 'type', value: Discovery.STATIC },
+    connectTimeout: duration(connectTimeout),
+    loadAssignment: { clusterName: blackHoleCluster },
+  });
+  if (kind === 'router') return [blackHole];
+  const unboundLimits = { thresholds: [{ maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited, trackRemaining: true }] };
+  const wire = {
+    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(HttpProtocolOptionsSchema, {
+      upstreamProtocolOptions: { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } },
+    }),
+  };
+  const toOriginal: ClusterInit = {
+    clusterDiscoveryType: { case: 'type', value: Discovery.ORIGINAL_DST },
+    lbPolicy: Lb.CLUSTER_PROVIDED,
+    connectTimeout: duration(connectTimeout),
+    circuitBreakers: unboundLimits,
+    typedExtensionProtocolOptions: wire,
+  };
+  return [
+    blackHole,
+    create(ClusterSchema, { name: passthroughCluster, ...toOriginal }),
+    create(ClusterSchema, { name: inboundPassthroughCluster, ...toOriginal, upstreamBindConfig: fromInbound }),
+  ];
+}
+
+const fromInbound = { sourceAddress: { address: inboundSourceAddress, portSpecifier: { case: 'portValue' as const, value: 0 } } };
+
+/** The application's own port, at the address that the caller meant. */
+export function inboundClusters(scope: Scope, connectTimeout: string): Cluster[] {
+  return scope.inbound.map(({ service, port, target }) =>
+    create(ClusterSchema, {
+      name: inboundCluster(target),
+      clusterDiscoveryType: { case: 'type', value: Discovery.ORIGINAL_DST },
+      lbPolicy: Lb.CLUSTER_PROVIDED,
+      connectTimeout: duration(connectTimeout),
+      circuitBreakers: { thresholds: [{ maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited, trackRemaining: true }] },
+      upstreamBindConfig: fromInbound,
+      typedExtensionProtocolOptions:
+        port.protocol === 'http'
+          ? {}
+          : {
+              'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(HttpProtocolOptionsSchema, {
+                upstreamProtocolOptions:
+                  port.protocol === 'http2' || port.protocol === 'grpc'
+                    ? { case: 'explicitHttpConfig', value: { protocolConfig: { case: 'http2ProtocolOptions', value: {} } } }
+                    : { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } },
+              }),
+            },
+      metadata: { filterMetadata: { istio: { services: [{ host: service.host, name: service.name, namespace: service.namespace }] } } },
+    }),
+  );
+}
+

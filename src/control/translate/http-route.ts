@@ -1,0 +1,347 @@
+/** One `http[]` rule of a VirtualService as Envoy routes, one for each of its matches. */
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { Subset } from '../../api/istio/destination-rule.ts';
+import type { Destination, Headers, HttpFaultInjection, HttpMatchRequest, HttpRoute, VirtualService } from '../../api/istio/virtual-service.ts';
+import {
+  type Route,
+  type RouteAction_HashPolicySchema,
+  RouteAction_ClusterNotFoundResponseCode as NotFound,
+  type RouteActionSchema,
+  RouteSchema,
+  RedirectAction_RedirectResponseCode as RedirectCode,
+  type WeightedCluster_ClusterWeightSchema,
+} from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { HeaderValueOption_HeaderAppendAction as Append, type HeaderValueOptionSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { CorsPolicySchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
+import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import { FractionalPercent_DenominatorType as Denominator } from '../../xds/gen/envoy/type/v3/percent_pb.js';
+import type { RouteMatchSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { parseDurationMs } from '../../lib/duration.ts';
+import type { Snapshot } from '../model/snapshot.ts';
+import { fullHost, type Labels, matchesLabels } from '../model/selector.ts';
+import type { Service } from '../model/service.ts';
+import { any, duration, milliseconds } from './message.ts';
+import { apiPath, outboundCluster } from './names.ts';
+import type { Problems } from './problem.ts';
+import { retryPolicy } from './retry.ts';
+import { headerMatcher, stringMatcher } from './string-match.ts';
+import { destinationRuleOf, policyFor } from './traffic-policy.ts';
+
+type RouteAction = Exclude<MessageInitShape<typeof RouteActionSchema>, { $typeName: string }>;
+type RouteMatch = Exclude<MessageInitShape<typeof RouteMatchSchema>, { $typeName: string }>;
+type ClusterWeight = MessageInitShape<typeof WeightedCluster_ClusterWeightSchema>;
+
+export interface RouteContext {
+  snapshot: Snapshot;
+  problems: Problems;
+  /** The proxy that asks. */
+  namespace: string;
+  labels: Labels;
+  /** `mesh`, or `namespace/name` of a Gateway. */
+  gateway: string;
+  /** The port that traffic comes in on. */
+  port: number;
+}
+
+/** The routes of a VirtualService in its own order; what can never match this proxy is left out. Catch-all routes end the list. */
+export function httpRoutes(context: RouteContext, resource: VirtualService): Route[] {
+  const routes: Route[] = [];
+  for (const [i, rule] of (resource.spec.http ?? []).entries()) {
+    const path = `spec.http[${i}]`;
+    const matches = rule.match?.length ? rule.match : [null];
+    for (const match of matches) {
+      if (match && !concerns(context, resource, match)) continue;
+      const route = oneRoute(context, resource, rule, match, path);
+      if (!route) continue;
+      routes.push(route);
+      // Nothing behind a catch-all can be reached.
+      if (!match || isCatchAll(match)) return routes;
+    }
+  }
+  return routes;
+}
+
+function isCatchAll(match: HttpMatchRequest): boolean {
+  const { uri } = match;
+  const anyPath = !uri || uri.prefix === '/' || uri.regex === '.*' || uri.regex === '*';
+  return (
+    anyPath &&
+    ![match.headers, match.withoutHeaders, match.queryParams].some((matches) => Object.keys(matches ?? {}).length > 0) &&
+    !match.method &&
+    !match.authority &&
+    !match.scheme
+  );
+}
+
+function concerns({ gateway, port, labels, namespace }: RouteContext, resource: VirtualService, match: HttpMatchRequest): boolean {
+  if (match.port && match.port !== port) return false;
+  if (match.gateways?.length && !match.gateways.some((name) => gatewayName(name, resource) === gateway)) return false;
+  if (gateway !== 'mesh') return true;
+  if (match.sourceNamespace && match.sourceNamespace !== namespace) return false;
+  return matchesLabels(match.sourceLabels, labels);
+}
+
+/** `mesh`, or a Gateway's `namespace/name`; a bare name is in the resource's own namespace. */
+export function gatewayName(name: string, resource: VirtualService): string {
+  return name === 'mesh' || name.includes('/') ? name : `${resource.metadata.namespace}/${name}`;
+}
+
+function oneRoute(context: RouteContext, resource: VirtualService, rule: HttpRoute, match: HttpMatchRequest | null, path: string): Route | null {
+  const name = [rule.name, match?.name].filter(Boolean).join('.');
+  const action = actionOf(context, resource, rule, match, path);
+  if (!action) return null;
+  const filters: Record<string, ReturnType<typeof any>> = {};
+  if (rule.fault) filters['envoy.filters.http.fault'] = fault(rule.fault);
+  if (rule.corsPolicy) filters['envoy.filters.http.cors'] = cors(rule.corsPolicy);
+  return create(RouteSchema, {
+    name,
+    match: routeMatch(match),
+    action,
+    typedPerFilterConfig: filters,
+    metadata: { filterMetadata: { istio: { config: apiPath(resource, 'virtual-service') } } },
+    ...mutations(rule.headers),
+  });
+}
+
+function actionOf(
+  context: RouteContext,
+  resource: VirtualService,
+  rule: HttpRoute,
+  match: HttpMatchRequest | null,
+  path: string,
+): MessageInitShape<typeof RouteSchema>['action'] | null {
+  if (rule.redirect) return { case: 'redirect', value: redirect(rule.redirect, context.port) };
+  if (rule.directResponse) {
+    const { status, body } = rule.directResponse;
+    const specifier =
+      body?.string !== undefined
+        ? { case: 'inlineString' as const, value: body.string }
+        : body?.bytes !== undefined
+          ? { case: 'inlineBytes' as const, value: new Uint8Array(Buffer.from(body.bytes, 'base64')) }
+          : undefined;
+    return { case: 'directResponse', value: { status, body: specifier && { specifier } } };
+  }
+  if (rule.delegate) {
+    context.problems.add(resource, `${path}.delegate`, 'delegation to another VirtualService is not supported');
+    return null;
+  }
+  return { case: 'route', value: forward(context, resource, rule, match, path) };
+}
+
+function routeMatch(match: HttpMatchRequest | null): RouteMatch {
+  const result: RouteMatch = { pathSpecifier: { case: 'prefix', value: '/' }, caseSensitive: !match?.ignoreUriCase };
+  if (!match) return result;
+  const { uri } = match;
+  if (uri?.exact !== undefined) result.pathSpecifier = { case: 'path', value: uri.exact };
+  else if (uri?.prefix !== undefined) result.pathSpecifier = { case: 'prefix', value: uri.prefix };
+  else if (uri?.regex !== undefined && uri.regex !== '*') result.pathSpecifier = { case: 'safeRegex', value: { regex: uri.regex } };
+  const headers = [
+    ...Object.entries(match.headers ?? {}).map(([name, value]) => headerMatcher(name, value)),
+    ...Object.entries(match.withoutHeaders ?? {}).map(([name, value]) => headerMatcher(name, value, true)),
+  ];
+  if (match.method) headers.push(headerMatcher(':method', match.method));
+  if (match.authority) headers.push(headerMatcher(':authority', match.authority));
+  if (match.scheme) headers.push(headerMatcher(':scheme', match.scheme));
+  result.headers = headers;
+  result.queryParameters = Object.entries(match.queryParams ?? {}).map(([name, value]) => {
+    const matcher = stringMatcher(value);
+    return {
+      name,
+      queryParameterMatchSpecifier: matcher ? { case: 'stringMatch' as const, value: matcher } : { case: 'presentMatch' as const, value: true },
+    };
+  });
+  return result;
+}
+
+/** The service and port that a destination means, or null with the problem told. */
+export function resolveDestination(
+  context: RouteContext,
+  resource: VirtualService,
+  destination: Destination,
+  path: string,
+): { cluster: string; service: Service; port: number; subset: Subset | null } | { cluster: string; service: null } {
+  const { snapshot, problems } = context;
+  const host = fullHost(destination.host, resource.metadata.namespace ?? '', snapshot.domain);
+  const service = snapshot.serviceByHost.get(host);
+  if (!service) {
+    problems.add(resource, `${path}.host`, `no service is known as "${host}"`);
+    return { cluster: outboundCluster(destination.port?.number ?? context.port, destination.subset ?? '', host), service: null };
+  }
+  // A single port needs no naming (Istio); otherwise the port that the request came in on.
+  const port = destination.port?.number ?? (service.ports.length === 1 ? service.ports[0].port : context.port);
+  if (!service.ports.some((candidate) => candidate.port === port))
+    problems.add(resource, `${path}.port.number`, `service "${host}" has no port ${port}`);
+  let subset: Subset | null = null;
+  if (destination.subset) {
+    const rule = destinationRuleOf(snapshot, service, context.namespace);
+    subset = rule?.spec.subsets?.find(({ name }) => name === destination.subset) ?? null;
+    if (!subset) problems.add(resource, `${path}.subset`, `no DestinationRule for "${host}" has a subset "${destination.subset}"`);
+  }
+  return { cluster: outboundCluster(port, destination.subset ?? '', host), service, port, subset };
+}
+
+function forward(context: RouteContext, resource: VirtualService, rule: HttpRoute, match: HttpMatchRequest | null, path: string): RouteAction {
+  const targets = (rule.route ?? []).map((target, i) => ({
+    target,
+    resolved: resolveDestination(context, resource, target.destination, `${path}.route[${i}].destination`),
+  }));
+  const weightOf = (weight: number | undefined) => (targets.length === 1 ? weight || 1 : (weight ?? 0));
+  const action: RouteAction = {
+    // A host that is unknown must not read as "no such page".
+    clusterNotFoundResponseCode: NotFound.INTERNAL_SERVER_ERROR,
+    timeout: rule.timeout ? duration(rule.timeout) : milliseconds(0),
+    retryPolicy: retryPolicy(rule.retries, context.snapshot.mesh),
+    maxGrpcTimeout: undefined,
+    requestMirrorPolicies: mirrors(context, resource, rule, path),
+  };
+  if (targets.length === 1 && !targets[0].target.headers) action.clusterSpecifier = { case: 'cluster', value: targets[0].resolved.cluster };
+  else
+    action.clusterSpecifier = {
+      case: 'weightedClusters',
+      value: {
+        clusters: targets
+          .filter(({ target }) => weightOf(target.weight) > 0)
+          .map(({ target, resolved }): ClusterWeight => ({ name: resolved.cluster, weight: weightOf(target.weight), ...mutations(target.headers) })),
+      },
+    };
+  const { rewrite } = rule;
+  if (rewrite?.authority) action.hostRewriteSpecifier = { case: 'hostRewriteLiteral', value: rewrite.authority };
+  if (rewrite?.uriRegexRewrite)
+    action.regexRewrite = { pattern: { regex: rewrite.uriRegexRewrite.match ?? '' }, substitution: rewrite.uriRegexRewrite.rewrite ?? '' };
+  else if (rewrite?.uri) {
+    if (match?.uri?.regex !== undefined) action.regexRewrite = { pattern: { regex: '.*' }, substitution: rewrite.uri };
+    else action.prefixRewrite = rewrite.uri;
+  }
+  const first = targets[0]?.resolved;
+  if (first?.service) action.hashPolicy = hashPolicy(context, first.service, first.port, first.subset);
+  return action;
+}
+
+/** A DestinationRule's consistent hash needs the route to say what is hashed. */
+export function hashPolicy(
+  { snapshot, namespace }: Pick<RouteContext, 'snapshot' | 'namespace'>,
+  service: Service,
+  port: number,
+  subset: Subset | null,
+): Array<MessageInitShape<typeof RouteAction_HashPolicySchema>> {
+  const hash = policyFor(destinationRuleOf(snapshot, service, namespace), subset, port).loadBalancer?.consistentHash;
+  if (hash?.httpHeaderName) return [{ policySpecifier: { case: 'header', value: { headerName: hash.httpHeaderName } } }];
+  if (hash?.httpCookie) {
+    const { name, path, ttl } = hash.httpCookie;
+    return [{ policySpecifier: { case: 'cookie', value: { name, path: path ?? '', ttl: duration(ttl) } } }];
+  }
+  if (hash?.useSourceIp) return [{ policySpecifier: { case: 'connectionProperties', value: { sourceIp: true } } }];
+  if (hash?.httpQueryParameterName) return [{ policySpecifier: { case: 'queryParameter', value: { name: hash.httpQueryParameterName } } }];
+  return [];
+}
+
+function mirrors(context: RouteContext, resource: VirtualService, rule: HttpRoute, path: string): RouteAction['requestMirrorPolicies'] {
+  const wanted = [...(rule.mirrors ?? []).map((mirror, i) => ({ ...mirror, path: `${path}.mirrors[${i}].destination` }))];
+  const percent = rule.mirrorPercentage ?? (rule.mirrorPercent ?? rule.mirror_percent) ?? undefined;
+  if (rule.mirror)
+    wanted.push({ destination: rule.mirror, percentage: typeof percent === 'number' ? { value: percent } : percent, path: `${path}.mirror` });
+  return wanted.map(({ destination, percentage, path: at }) => ({
+    cluster: resolveDestination(context, resource, destination, at).cluster,
+    runtimeFraction: { defaultValue: fraction(percentage?.value ?? 100) },
+  }));
+}
+
+function redirect(settings: NonNullable<HttpRoute['redirect']>, port: number) {
+  const codes: Record<number, RedirectCode> = {
+    301: RedirectCode.MOVED_PERMANENTLY,
+    302: RedirectCode.FOUND,
+    303: RedirectCode.SEE_OTHER,
+    307: RedirectCode.TEMPORARY_REDIRECT,
+    308: RedirectCode.PERMANENT_REDIRECT,
+  };
+  return {
+    hostRedirect: settings.authority ?? '',
+    portRedirect: settings.port || (settings.derivePort === 'FROM_REQUEST_PORT' ? port : 0),
+    responseCode: codes[settings.redirectCode || 301] ?? RedirectCode.MOVED_PERMANENTLY,
+    schemeRewriteSpecifier: settings.scheme ? { case: 'schemeRedirect' as const, value: settings.scheme } : undefined,
+    pathRewriteSpecifier: settings.prefixRewrite
+      ? { case: 'prefixRewrite' as const, value: settings.prefixRewrite }
+      : settings.uri
+        ? { case: 'pathRedirect' as const, value: settings.uri }
+        : undefined,
+  };
+}
+
+/** Envoy counts in millionths, so that 0.01 % stays what it is. */
+function fraction(percent: number) {
+  return { numerator: Math.round(percent * 10_000), denominator: Denominator.MILLION };
+}
+
+function fault({ abort, delay }: HttpFaultInjection) {
+  const grpc = abort?.grpcStatus ? grpcCodes.indexOf(abort.grpcStatus) : -1;
+  const delayMs = parseDurationMs(delay?.fixedDelay ?? '');
+  return any(HTTPFaultSchema, {
+    abort: abort && {
+      errorType: grpc >= 0 ? { case: 'grpcStatus', value: grpc } : { case: 'httpStatus', value: abort.httpStatus || 500 },
+      percentage: fraction(abort.percentage ? (abort.percentage.value ?? 0) : 100),
+    },
+    delay:
+      delay && delayMs !== null
+        ? {
+            faultDelaySecifier: { case: 'fixedDelay', value: milliseconds(delayMs) },
+            percentage: fraction(delay.percentage ? (delay.percentage.value ?? 0) : delay.percent || 100),
+          }
+        : undefined,
+  });
+}
+
+/** gRPC's status codes by name, in their order. */
+const grpcCodes = [
+  'OK',
+  'CANCELLED',
+  'UNKNOWN',
+  'INVALID_ARGUMENT',
+  'DEADLINE_EXCEEDED',
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED',
+  'FAILED_PRECONDITION',
+  'ABORTED',
+  'OUT_OF_RANGE',
+  'UNIMPLEMENTED',
+  'INTERNAL',
+  'UNAVAILABLE',
+  'DATA_LOSS',
+  'UNAUTHENTICATED',
+];
+
+function cors(policy: NonNullable<HttpRoute['corsPolicy']>) {
+  const ageMs = parseDurationMs(policy.maxAge ?? '');
+  return any(CorsPolicySchema, {
+    allowOriginStringMatch: [
+      ...(policy.allowOrigins ?? []).flatMap((match) => stringMatcher(match) ?? []),
+      ...(policy.allowOrigin ?? []).map((value) => ({ matchPattern: { case: 'exact' as const, value } })),
+    ],
+    allowMethods: policy.allowMethods?.join(',') ?? '',
+    allowHeaders: policy.allowHeaders?.join(',') ?? '',
+    exposeHeaders: policy.exposeHeaders?.join(',') ?? '',
+    maxAge: ageMs === null ? '' : String(Math.floor(ageMs / 1000)),
+    allowCredentials: policy.allowCredentials ?? undefined,
+    forwardNotMatchingPreflights: policy.unmatchedPreflights === undefined ? undefined : policy.unmatchedPreflights !== 'IGNORE',
+  });
+}
+
+type HeaderOption = MessageInitShape<typeof HeaderValueOptionSchema>;
+
+function mutations(headers: Headers | undefined) {
+  const options = (set: Record<string, string> = {}, add: Record<string, string> = {}): HeaderOption[] => [
+    ...Object.entries(set).map(([key, value]) => ({ header: { key, value }, appendAction: Append.OVERWRITE_IF_EXISTS_OR_ADD })),
+    ...Object.entries(add).map(([key, value]) => ({ header: { key, value }, appendAction: Append.APPEND_IF_EXISTS_OR_ADD })),
+  ];
+  const isHost = (name: string) => name.toLowerCase() === 'host' || name.toLowerCase() === ':authority';
+  const request = { ...headers?.request };
+  const host = Object.entries(request.set ?? {}).find(([name]) => isHost(name));
+  request.set = Object.fromEntries(Object.entries(request.set ?? {}).filter(([name]) => !isHost(name)));
+  return {
+    requestHeadersToAdd: [...options(request.set, request.add), ...(host ? options({ ':authority': host[1] }) : [])],
+    requestHeadersToRemove: request.remove ?? [],
+    responseHeadersToAdd: options(headers?.response?.set, headers?.response?.add),
+    responseHeadersToRemove: headers?.response?.remove ?? [],
+  };
+}

@@ -1,0 +1,166 @@
+/** TLS settings of the mesh's own kind, and those that resources ask for. */
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { TransportSocketSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { ApiConfigSource_ApiType, ApiVersion } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
+import { RawBufferSchema } from '../../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
+import { TlsParameters_TlsProtocol } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
+import type { SdsSecretConfigSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { type CommonTlsContextSchema, DownstreamTlsContextSchema, UpstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import type { StringMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/string_pb.js';
+import { any } from './message.ts';
+
+type TransportSocket = MessageInitShape<typeof TransportSocketSchema>;
+type CommonTls = MessageInitShape<typeof CommonTlsContextSchema>;
+type StringMatcher = MessageInitShape<typeof StringMatcherSchema>;
+
+/** The workload's own certificate and the mesh's roots come from its agent, never from the control plane. */
+function fromAgent(name: 'default' | 'ROOTCA'): MessageInitShape<typeof SdsSecretConfigSchema> {
+  return {
+    name,
+    sdsConfig: {
+      resourceApiVersion: ApiVersion.V3,
+      configSourceSpecifier: {
+        case: 'apiConfigSource',
+        value: {
+          apiType: ApiConfigSource_ApiType.GRPC,
+          transportApiVersion: ApiVersion.V3,
+          setNodeOnFirstMessageOnly: true,
+          grpcServices: [{ targetSpecifier: { case: 'envoyGrpc', value: { clusterName: 'sds-grpc' } } }],
+        },
+      },
+    },
+  };
+}
+
+function fromControlPlane(name: string): MessageInitShape<typeof SdsSecretConfigSchema> {
+  return { name, sdsConfig: { resourceApiVersion: ApiVersion.V3, configSourceSpecifier: { case: 'ads', value: {} } } };
+}
+
+function meshContext(alpn: string[], subjectAltNames: StringMatcher[]): CommonTls {
+  return {
+    alpnProtocols: alpn,
+    tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
+    tlsCertificateSdsSecretConfigs: [fromAgent('default')],
+    validationContextType: {
+      case: 'combinedValidationContext',
+      value: {
+        defaultValidationContext: { matchSubjectAltNames: subjectAltNames },
+        validationContextSdsSecretConfig: fromAgent('ROOTCA'),
+      },
+    },
+  };
+}
+
+/** ALPN that a mesh client offers: how the server tells mutual TLS of the mesh, and what is inside. */
+export const meshAlpn = {
+  http: ['istio-http/1.1', 'istio'],
+  http2: ['istio-h2', 'istio'],
+  tcp: ['istio-peer-exchange', 'istio'],
+  /** For a port whose protocol is detected: the proxy offers what it found. */
+  auto: ['istio-http/1.1', 'istio-peer-exchange', 'istio'],
+} as const;
+
+/** What an inbound chain takes for mutual TLS of the mesh. */
+export const meshServerAlpn = {
+  all: ['istio', 'istio-peer-exchange', 'istio-http/1.0', 'istio-http/1.1', 'istio-h2'],
+  http: ['istio-http/1.0', 'istio-http/1.1', 'istio-h2'],
+  tcp: ['istio', 'istio-peer-exchange'],
+} as const;
+
+const tlsSocket = 'envoy.transport_sockets.tls';
+
+export const rawSocket: TransportSocket = {
+  name: 'envoy.transport_sockets.raw_buffer',
+  configType: { case: 'typedConfig', value: any(RawBufferSchema, {}) },
+};
+
+export function meshUpstream(sni: string, alpn: readonly string[], subjectAltNames: readonly string[]): TransportSocket {
+  return {
+    name: tlsSocket,
+    configType: {
+      case: 'typedConfig',
+      value: any(UpstreamTlsContextSchema, { sni, commonTlsContext: meshContext([...alpn], subjectAltNames.map(exactly)) }),
+    },
+  };
+}
+
+export function meshDownstream(trustDomains: readonly string[], alpn: readonly string[]): TransportSocket {
+  const prefixes: StringMatcher[] = trustDomains.map((domain) => ({ matchPattern: { case: 'prefix', value: `spiffe://${domain}/` } }));
+  return {
+    name: tlsSocket,
+    configType: {
+      case: 'typedConfig',
+      value: any(DownstreamTlsContextSchema, {
+        requireClientCertificate: true,
+        commonTlsContext: meshContext([...alpn], prefixes),
+      }),
+    },
+  };
+}
+
+const exactly = (value: string): StringMatcher => ({ matchPattern: { case: 'exact', value } });
+
+export interface OriginationSettings {
+  sni: string;
+  subjectAltNames: readonly string[];
+  alpn: readonly string[];
+  credentialName: string;
+  caCertificates: string;
+  clientCertificate: string;
+  privateKey: string;
+  insecureSkipVerify: boolean;
+}
+
+/** TLS that a DestinationRule asks for towards a server outside the mesh. Without a CA the system's own is used, as Istio does. */
+export function plainUpstream(settings: OriginationSettings): TransportSocket {
+  const { sni, credentialName, insecureSkipVerify } = settings;
+  const common: CommonTls = { alpnProtocols: [...settings.alpn] };
+  if (settings.clientCertificate)
+    common.tlsCertificates = [
+      {
+        certificateChain: { specifier: { case: 'filename', value: settings.clientCertificate } },
+        privateKey: { specifier: { case: 'filename', value: settings.privateKey } },
+      },
+    ];
+  const trusted = settings.caCertificates || '/etc/ssl/certs/ca-certificates.crt';
+  if (credentialName)
+    common.validationContextType = {
+      case: 'combinedValidationContext',
+      value: {
+        defaultValidationContext: { matchSubjectAltNames: settings.subjectAltNames.map(exactly) },
+        validationContextSdsSecretConfig: fromControlPlane(`kubernetes://${credentialName}-cacert`),
+      },
+    };
+  else if (!insecureSkipVerify)
+    common.validationContextType = {
+      case: 'validationContext',
+      value: {
+        matchSubjectAltNames: settings.subjectAltNames.map(exactly),
+        trustedCa: { specifier: { case: 'filename', value: trusted } },
+      },
+    };
+  return { name: tlsSocket, configType: { case: 'typedConfig', value: any(UpstreamTlsContextSchema, { sni, commonTlsContext: common }) } };
+}
+
+/** A gateway server's TLS: SIMPLE shows a certificate, MUTUAL asks for one as well, ISTIO_MUTUAL is the mesh's own. */
+export function gatewayDownstream(credential: string, mode: 'SIMPLE' | 'MUTUAL' | 'OPTIONAL_MUTUAL', subjectAltNames: readonly string[]): TransportSocket {
+  const common: CommonTls = {
+    alpnProtocols: ['h2', 'http/1.1'],
+    tlsCertificateSdsSecretConfigs: [fromControlPlane(`kubernetes://${credential}`)],
+  };
+  if (mode !== 'SIMPLE')
+    common.validationContextType = {
+      case: 'combinedValidationContext',
+      value: {
+        defaultValidationContext: { matchSubjectAltNames: subjectAltNames.map(exactly) },
+        validationContextSdsSecretConfig: fromControlPlane(`kubernetes://${credential}-cacert`),
+      },
+    };
+  return {
+    name: tlsSocket,
+    configType: {
+      case: 'typedConfig',
+      value: any(DownstreamTlsContextSchema, { requireClientCertificate: mode === 'MUTUAL', commonTlsContext: common }),
+    },
+  };
+}

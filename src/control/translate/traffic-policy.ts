@@ -1,0 +1,79 @@
+/** Which DestinationRule speaks for a host, and what its policies come to for one port and subset. */
+import type { DestinationRule, Subset, TrafficPolicy } from '../../api/istio/destination-rule.ts';
+import type { Snapshot } from '../model/snapshot.ts';
+import { coversHost, fullHost, isVisible } from '../model/selector.ts';
+import type { Service } from '../model/service.ts';
+
+export type Policy = Pick<TrafficPolicy, 'connectionPool' | 'loadBalancer' | 'outlierDetection' | 'tls'>;
+
+/**
+ * Istio looks in the client's namespace, then the service's, then the root namespace; in each an exact host comes before the longest
+ * wildcard. Rules of one namespace for one host are merged: subsets of all, the traffic policy of the first that has one.
+ */
+export function destinationRuleOf(snapshot: Snapshot, service: Service, namespace: string): DestinationRule | null {
+  const index = indexOf(snapshot);
+  for (const place of new Set([namespace, service.namespace, snapshot.mesh.rootNamespace])) {
+    const rules = index.get(place);
+    if (!rules) continue;
+    const found = match(rules, service.host, (rule) => isVisible(rule.spec.exportTo, place, namespace));
+    if (found) return found;
+  }
+  return null;
+}
+
+interface NamespaceRules {
+  exact: Map<string, DestinationRule>;
+  /** Longest first. */
+  wildcards: Array<[string, DestinationRule]>;
+}
+
+const indices = new WeakMap<readonly DestinationRule[], Map<string, NamespaceRules>>();
+
+function indexOf(snapshot: Snapshot): Map<string, NamespaceRules> {
+  const cached = indices.get(snapshot.destinationRules);
+  if (cached) return cached;
+  const index = new Map<string, NamespaceRules>();
+  for (const rule of snapshot.destinationRules) {
+    const namespace = rule.metadata.namespace ?? '';
+    const host = fullHost(rule.spec.host, namespace, snapshot.domain);
+    const rules: NamespaceRules = index.get(namespace) ?? { exact: new Map(), wildcards: [] };
+    index.set(namespace, rules);
+    // A rule for chosen clients only is not for everybody; it is left to the workloads that it names.
+    if (Object.keys(rule.spec.workloadSelector?.matchLabels ?? {}).length > 0) continue;
+    if (host.includes('*')) rules.wildcards.push([host, rule]);
+    else rules.exact.set(host, merge(rules.exact.get(host), rule));
+  }
+  for (const { wildcards } of index.values()) wildcards.sort(([a], [b]) => b.length - a.length);
+  indices.set(snapshot.destinationRules, index);
+  return index;
+}
+
+function merge(first: DestinationRule | undefined, second: DestinationRule): DestinationRule {
+  if (!first) return second;
+  const known = new Set(first.spec.subsets?.map(({ name }) => name));
+  const subsets = [...(first.spec.subsets ?? []), ...(second.spec.subsets ?? []).filter(({ name }) => !known.has(name))];
+  return { ...first, spec: { ...first.spec, subsets, trafficPolicy: first.spec.trafficPolicy ?? second.spec.trafficPolicy } };
+}
+
+function match(rules: NamespaceRules, host: string, visible: (rule: DestinationRule) => boolean): DestinationRule | null {
+  const exact = rules.exact.get(host);
+  if (exact && visible(exact)) return exact;
+  for (const [pattern, rule] of rules.wildcards) if (coversHost(pattern, host) && visible(rule)) return rule;
+  return null;
+}
+
+/** Subset over rule, each field on its own; a port's settings replace the whole of the level that they stand in (Istio). */
+export function policyFor(rule: DestinationRule | null, subset: Subset | null, port: number): Policy {
+  const outer = atPort(rule?.spec.trafficPolicy, port);
+  const inner = atPort(subset?.trafficPolicy, port);
+  return {
+    connectionPool: inner.connectionPool ?? outer.connectionPool,
+    loadBalancer: inner.loadBalancer ?? outer.loadBalancer,
+    outlierDetection: inner.outlierDetection ?? outer.outlierDetection,
+    tls: inner.tls ?? outer.tls,
+  };
+}
+
+function atPort(policy: TrafficPolicy | undefined, port: number): Policy {
+  return policy?.portLevelSettings?.find((settings) => settings.port?.number === port) ?? policy ?? {};
+}
