@@ -6,12 +6,12 @@ import { customResourceDefinitions } from '../src/api/crd.ts';
 
 const folder = join(import.meta.dirname, '../crds');
 
-/** File name → text of every CustomResourceDefinition. */
+/** File name → text of every CustomResourceDefinition. kubectl reads YAML 1.1, where a bare OFF is false: `compat` quotes such words. */
 export function crdFiles(): Map<string, string> {
   return new Map(
     customResourceDefinitions().map((crd) => [
       `${crd.metadata.name}.yaml`,
-      `# Made by "npm run generate" from src/api/; edits are lost.\n${stringify(crd, { lineWidth: 0, aliasDuplicateObjects: false })}`,
+      `# Made by "npm run generate" from src/api/; edits are lost.\n${stringify(crd, { lineWidth: 0, aliasDuplicateObjects: false, compat: 'yaml-1.1' })}`,
     ]),
   );
 }

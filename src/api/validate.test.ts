@@ -129,3 +129,19 @@ test('two thousand objects take less than a second', (t) => {
   for (let i = 0; i < 2000; i++) validate(sound);
   t.true(performance.now() - started < 1000);
 });
+
+test('fields that are null are as if they were not there', (t) => {
+  t.deepEqual(
+    told({
+      ...sound,
+      spec: { ...sound.spec, tls: null, http: [{ ...sound.spec.http[0], redirect: null, timeout: null }] },
+    }),
+    [],
+  );
+  t.deepEqual(told({ ...sound, spec: { ...sound.spec, http: [{ route: null }] } }), [
+    'VirtualService shop/cart: spec.http[0]: needs one of route, redirect, directResponse and delegate',
+  ]);
+  t.deepEqual(told({ ...sound, spec: { ...sound.spec, hosts: [null] } }), [
+    'VirtualService shop/cart: spec.hosts[0]: must be a string, is null',
+  ]);
+});

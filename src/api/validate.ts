@@ -5,6 +5,7 @@ import { kinds } from './kinds.ts';
 import type { KubeObject } from './meta.ts';
 import { checkMetadata } from './metadata-rules.ts';
 import { Findings } from './schema/findings.ts';
+import { withoutNulls } from './schema/nulls.ts';
 import { type Problem, show, type Validation } from './schema/problem.ts';
 import type { Rule } from './schema/schema.ts';
 import { type Check, validatorOf } from './schema/validator.ts';
@@ -50,8 +51,9 @@ export function isChecked(object: unknown): boolean {
  * Checks any object. One of a kind that is not ours is acceptable, whatever it holds; one of our groups whose kind or
  * version does not exist is not. Never throws.
  */
-export function validate(object: unknown): Validation {
+export function validate(given: unknown): Validation {
   const findings = new Findings();
+  const object = withoutNulls(given);
   if (typeof object !== 'object' || object === null || Array.isArray(object)) {
     findings.error([], 'must be an object with apiVersion, kind, metadata and spec', 'type');
     return findings.result();

@@ -110,7 +110,7 @@ const cases: Array<[string, unknown, string[]]> = [
   ['map size', { ...sound, labels: { a: '', b: '', c: '' } }, ['labels: must have at most 2 entries, has 3']],
   ['int or string', { ...sound, target: 1.5 }, ['target: must be an integer or a string, is the number 1.5']],
   ['time', { ...sound, since: 'yesterday' }, ['since: must be a time such as 2026-01-31T12:00:00Z, is "yesterday"']],
-  ['base64', { ...sound, body: 'a' }, ['body: must be base64 text, is "a"']],
+  ['base64', { ...sound, body: 'a' }, ['body: must be base64 text that is not empty, is "a"']],
   ['empty list', { ...sound, hosts: [] }, ['hosts: must not be empty']],
   ['long list', { ...sound, hosts: ['', '', '', ''] }, ['hosts: must have at most 3 entries, has 4']],
   ['list entry', { ...sound, hosts: ['', 1] }, ['hosts[1]: must be a string, is the number 1']],

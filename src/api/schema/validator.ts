@@ -82,8 +82,8 @@ const formats: Record<string, { is(text: string): boolean; called: string }> = {
     called: 'a time such as 2026-01-31T12:00:00Z',
   },
   byte: {
-    is: (text) => text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text),
-    called: 'base64 text',
+    is: (text) => text.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(text),
+    called: 'base64 text that is not empty',
   },
 };
 

@@ -14,7 +14,7 @@ function shapeOf(node: Node): fc.Arbitrary<unknown> {
         return fc
           .date({ min: new Date(0), max: new Date(4e12), noInvalidDate: true })
           .map((date) => date.toISOString());
-      if (node.format === 'byte') return fc.base64String();
+      if (node.format === 'byte') return fc.base64String({ minLength: 4 });
       if (node.pattern) return fc.stringMatching(/^[a-z]{1,20}$/);
       if (node.cel) return fc.integer({ min: 1, max: 1e6 }).map((ms) => `${ms}ms`);
       return fc.string({ minLength: node.minLength, maxLength: Math.min(node.maxLength ?? 12, 12) });
