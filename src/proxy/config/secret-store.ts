@@ -52,6 +52,8 @@ export class SecretStore implements Secrets {
       minVersion: request.minVersion,
       maxVersion: request.maxVersion,
       ecdhCurve: groups,
+      // A server that asks for certificates resumes no session without one; its ticket keys are this context's own anyway.
+      sessionIdContext: 'lateen',
     });
     this.#contexts.set(key, { request, context });
     return context;

@@ -72,15 +72,22 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       const protocol = (exchange.request.get('upgrade') ?? '').toLowerCase();
       // Offers of HTTP/2 in clear text may be ignored (RFC 9110 §7.8), anything else must be allowed.
       if (protocol === 'h2c') this.upgrading = false;
-      else if (!(forward.upgrades ?? exchange.manager.upgrades).has(protocol))
-        return this.answer(403, '', '', 'upgrade_failed');
+      else if (!(forward.upgrades ?? exchange.manager.upgrades).has(protocol)) {
+        this.answer(403, '', '', 'upgrade_failed');
+        return;
+      }
     }
     const weighted = chooseCluster(exchange, forward);
     const pool = weighted === null ? null : exchange.plane.pool(weighted.cluster);
-    if (weighted === null || pool === null)
-      return this.answer(forward.clusterNotFoundStatus, '', 'NC', 'cluster_not_found');
+    if (weighted === null || pool === null) {
+      this.answer(forward.clusterNotFoundStatus, '', 'NC', 'cluster_not_found');
+      return;
+    }
     exchange.cluster = pool.config;
-    if (pool.activeRequests >= pool.config.circuit.maxRequests) return this.answerOverflow();
+    if (pool.activeRequests >= pool.config.circuit.maxRequests) {
+      this.answerOverflow();
+      return;
+    }
     this.weighted = weighted;
     this.pool = pool;
     pool.activeRequests++;
@@ -124,9 +131,13 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     if (exchange.responded) {
       exchange.addFlag('UT');
       exchange.details = 'response_timeout';
-      return this.breakOff();
+      this.breakOff();
+      return;
     }
-    if (perTry && this.mayRetry(true)) return this.again(true);
+    if (perTry && this.mayRetry(true)) {
+      this.again(true);
+      return;
+    }
     this.dropConnection();
     if (perTry && this.forward.retry !== null && this.forward.retry.retries > 0) exchange.addFlag('URX');
     this.answer(504, 'upstream request timeout', 'UT', perTry ? 'upstream_per_try_timeout' : 'response_timeout');
@@ -139,7 +150,10 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.phase = 'picking';
     const avoid = this.tried !== null && (this.forward.retry?.avoidPreviousHosts ?? true) ? this.tried : null;
     const host = pool.pick({ hash: this.hash, avoid }, exchange.connection.local);
-    if (host === null) return this.answer(503, 'no healthy upstream', 'UH', 'no_healthy_upstream');
+    if (host === null) {
+      this.answer(503, 'no healthy upstream', 'UH', 'no_healthy_upstream');
+      return;
+    }
     exchange.attempts++;
     this.host = host;
     host.active++;
@@ -151,7 +165,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const connection = pool.acquire(host, this, exchange.authority, fresh);
     if (connection === null) {
       this.leaveHost();
-      return this.answerOverflow();
+      this.answerOverflow();
+      return;
     }
     if (connection === 'waiting') return;
     this.onGiven(connection);
@@ -201,7 +216,10 @@ export class Forwarding implements UpstreamStream, BodyTaker {
 
   onRequestBody(bytes: Buffer, start: number, end: number): void {
     if (this.phase === 'over') return;
-    if (this.phase === 'tunnel') return this.connection!.sendRaw(bytes, start, end);
+    if (this.phase === 'tunnel') {
+      this.connection!.sendRaw(bytes, start, end);
+      return;
+    }
     const sending = this.phase === 'sent' || this.phase === 'responding';
     if (sending) {
       this.connection!.sendBody(bytes, start, end);
@@ -290,7 +308,10 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const serviceMs = Math.floor(exchange.upstreamFirstByteTick - this.attemptTick);
     editResponse(exchange, block, edit, this.weighted, serviceMs);
     if (this.madeCookie !== null) edit.add('set-cookie', this.madeCookie);
-    if (status === 101 && this.upgrading) return this.openTunnel(block);
+    if (status === 101 && this.upgrading) {
+      this.openTunnel(block);
+      return;
+    }
     this.phase = 'responding';
     const body = endStream || exchange.method === 'HEAD' ? 'none' : block.contentLength >= 0 ? 'length' : 'unknown';
     exchange.responseHeaderBytes = exchange.stream.sendHead(status, block, edit, body);
@@ -339,7 +360,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     if (this.phase === 'tunnel') {
       this.close();
       exchange.stream.sendEnd(null);
-      return finish(exchange);
+      finish(exchange);
+      return;
     }
     const stale = this.reused && sent && !answered && reason === 'connection termination';
     if (
@@ -354,16 +376,21 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       this.leaveHost();
       exchange.attempts--;
       this.clearTryTimer();
-      return this.attempt(true);
+      this.attempt(true);
+      return;
     }
     this.pool!.report(host, reason === 'protocol error' ? 'gatewayFailure' : 'localOrigin');
     if (exchange.responded) {
       exchange.addFlag('UC');
       exchange.details = `upstream_reset_after_response_started{${detailsWord(reason)}}`;
-      return this.breakOff();
+      this.breakOff();
+      return;
     }
     if (forward.retry !== null && retriesReset(forward.retry, reason, sent)) {
-      if (this.mayRetry(true)) return this.again(false);
+      if (this.mayRetry(true)) {
+        this.again(false);
+        return;
+      }
       if (forward.retry.retries > 0 && this.retriesLeft <= 0) exchange.addFlag('URX');
     }
     exchange.upstreamFailure = detail;

@@ -189,7 +189,8 @@ export class Http1Downstream implements Receiver, ServerStream {
     const fault = this.readTarget(exchange, block);
     if (fault !== null) {
       this.lastResponse = true;
-      return localReply(exchange, 400, '', fault);
+      localReply(exchange, 400, '', fault);
+      return;
     }
     // Answered here, as Envoy does, and not passed on (RFC 9110 §10.1.1).
     if (block.expectContinue && block.minorVersion === 1) this.sendContinue();

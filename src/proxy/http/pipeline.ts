@@ -25,10 +25,15 @@ export function runPipeline(exchange: ActiveExchange): void {
 
   // Every rule below reads the normalised path, so that no spelling of a path slips past one of them.
   const normalized = normalizePath(exchange.path, manager);
-  if (normalized === null) return localReply(exchange, 400, '', 'path_normalization_failed');
+  if (normalized === null) {
+    localReply(exchange, 400, '', 'path_normalization_failed');
+    return;
+  }
   exchange.path = normalized.path;
-  if (normalized.redirect)
-    return localReply(exchange, 307, '', 'path_normalization_redirect', ['location', normalized.path]);
+  if (normalized.redirect) {
+    localReply(exchange, 307, '', 'path_normalization_redirect', ['location', normalized.path]);
+    return;
+  }
 
   // Before faults and routing, as Istio orders its filters: who may not ask learns nothing more.
   if (refused(exchange, manager.rbac)) return;
@@ -37,21 +42,26 @@ export function runPipeline(exchange: ActiveExchange): void {
   const found = routes === undefined || exchange.method === 'CONNECT' ? null : findRoute(routes, exchange);
   if (found === null) {
     exchange.addFlag('NR');
-    return localReply(exchange, 404, '', 'route_not_found');
+    localReply(exchange, 404, '', 'route_not_found');
+    return;
   }
   const { host, route } = found;
   exchange.virtualHost = host;
   exchange.route = route;
   if (host.requireTls === 'all' && exchange.scheme !== 'https') {
-    return localReply(exchange, 301, '', 'direct_response', [
+    localReply(exchange, 301, '', 'direct_response', [
       'location',
       `https://${exchange.authority.replace(/:\d+$/, '')}${exchange.path}`,
     ]);
+    return;
   }
   if (route.rbac !== null && refused(exchange, route.rbac)) return;
 
   const fault = route.fault ?? manager.fault;
-  if (fault !== null) return injectFault(exchange, fault);
+  if (fault !== null) {
+    injectFault(exchange, fault);
+    return;
+  }
   serve(exchange);
 }
 
@@ -66,21 +76,31 @@ function refused(exchange: ActiveExchange, filters: readonly Rbac[]): boolean {
 function serve(exchange: ActiveExchange): void {
   const route = exchange.route!;
   if (route.redirect !== null) {
-    return localReply(exchange, route.redirect.status, '', 'direct_response', [
+    localReply(exchange, route.redirect.status, '', 'direct_response', [
       'location',
       redirectLocation(exchange, route, route.redirect),
     ]);
+    return;
   }
-  if (route.direct !== null) return localReply(exchange, route.direct.status, route.direct.body, 'direct_response');
+  if (route.direct !== null) {
+    localReply(exchange, route.direct.status, route.direct.body, 'direct_response');
+    return;
+  }
   const { cors } = route.forward!;
   const answer = cors === null ? null : preflight(exchange, cors);
-  if (answer !== null) return localReply(exchange, 200, '', 'cors_preflight', answer);
+  if (answer !== null) {
+    localReply(exchange, 200, '', 'cors_preflight', answer);
+    return;
+  }
   new Forwarding(exchange, route.forward!).start();
 }
 
 /** Delay first, then abort (Envoy's fault filter). The share of requests is drawn for each by itself. */
 function injectFault(exchange: ActiveExchange, fault: Fault): void {
-  if (!fault.headers.every((header) => matchesHeader(header, exchange))) return serve(exchange);
+  if (!fault.headers.every((header) => matchesHeader(header, exchange))) {
+    serve(exchange);
+    return;
+  }
   if (fault.delay !== null && drawn(fault.delay.millionths)) {
     exchange.addFlag('DI');
     new FaultDelay(exchange, fault, fault.delay.ms);
@@ -92,7 +112,8 @@ function injectFault(exchange: ActiveExchange, fault: Fault): void {
 function abortOrServe(exchange: ActiveExchange, fault: Fault): void {
   if (fault.abort !== null && drawn(fault.abort.millionths)) {
     exchange.addFlag('FI');
-    return localReply(exchange, fault.abort.status, 'fault filter abort', 'fault_filter_abort');
+    localReply(exchange, fault.abort.status, 'fault filter abort', 'fault_filter_abort');
+    return;
   }
   serve(exchange);
 }

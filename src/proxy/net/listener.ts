@@ -205,7 +205,8 @@ class Arrival implements Accepted {
       if (detected.kind !== 'undecided') {
         this.kept = bytes;
         this.keptLength = length;
-        return this.settle(detected);
+        this.settle(detected);
+        return;
       }
     }
     this.kept = Buffer.concat([this.kept.subarray(0, this.keptLength), bytes.subarray(0, length)]);
@@ -244,7 +245,10 @@ class Arrival implements Accepted {
       return;
     }
     const peeked = this.kept.subarray(0, this.keptLength);
-    if (chain.tls === null) return this.enter(chain, chainFacts, hello, null, this.transport, peeked);
+    if (chain.tls === null) {
+      this.enter(chain, chainFacts, hello, null, this.transport, peeked);
+      return;
+    }
     if (hello === null) {
       // Bytes that are no ClientHello cannot begin TLS.
       acceptor.counters.tlsFailed++;

@@ -86,7 +86,10 @@ export class TcpRelay implements TcpSession {
       },
     };
     const pool = this.plane.pool(cluster);
-    if (pool === null) return this.refuse('NC', 'cluster_not_found');
+    if (pool === null) {
+      this.refuse('NC', 'cluster_not_found');
+      return;
+    }
     this.cluster = pool.config;
     this.pool = pool;
     this.dial(maxConnectAttempts);
@@ -100,9 +103,15 @@ export class TcpRelay implements TcpSession {
 
   private dial(attemptsLeft: number): void {
     const pool = this.pool!;
-    if (pool.connections >= pool.config.circuit.maxConnections) return this.refuse('UO', 'upstream_overflow');
+    if (pool.connections >= pool.config.circuit.maxConnections) {
+      this.refuse('UO', 'upstream_overflow');
+      return;
+    }
     const host = pool.pick({ hash: null, avoid: null }, this.connection.local);
-    if (host === null) return this.refuse('UH', 'no_healthy_upstream');
+    if (host === null) {
+      this.refuse('UH', 'no_healthy_upstream');
+      return;
+    }
     this.enter(host);
     let connected = false;
     const receiver: DialReceiver = {

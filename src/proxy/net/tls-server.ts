@@ -45,6 +45,8 @@ export function terminateTls(
   const alpn = tls.alpn.find((protocol) => hello.alpn.includes(protocol));
   const socket = plain.socket;
   plain.receiver = detached;
+  // A flowing socket would hand these bytes to nobody; TLSSocket takes what waits in a paused one, then reads by itself.
+  socket.pause();
   if (peeked.length > 0) socket.unshift(peeked);
   const secure = new TLSSocket(socket, {
     isServer: true,
