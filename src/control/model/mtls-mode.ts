@@ -40,7 +40,9 @@ export class MtlsPolicies {
   }
 
   #wide(namespace: string): PeerAuthentication | undefined {
-    return this.#byNamespace.get(namespace)?.find((policy) => Object.keys(policy.spec.selector?.matchLabels ?? {}).length === 0);
+    return this.#byNamespace
+      .get(namespace)
+      ?.find((policy) => Object.keys(policy.spec.selector?.matchLabels ?? {}).length === 0);
   }
 }
 

@@ -1,12 +1,13 @@
 /** What the control plane is told of the world: Kubernetes objects as plain JSON, by `namespace/name`. Only fields that are used are named. */
-import type { MeshConfig } from '../../api/mesh-config.ts';
-import type { ObjectMeta } from '../../api/meta.ts';
+
 import type { AuthorizationPolicy } from '../../api/istio/authorization-policy.ts';
 import type { DestinationRule } from '../../api/istio/destination-rule.ts';
 import type { Gateway } from '../../api/istio/gateway.ts';
 import type { PeerAuthentication } from '../../api/istio/peer-authentication.ts';
 import type { ServiceEntry } from '../../api/istio/service-entry.ts';
 import type { VirtualService } from '../../api/istio/virtual-service.ts';
+import type { MeshConfig } from '../../api/mesh-config.ts';
+import type { ObjectMeta } from '../../api/meta.ts';
 
 export interface ServiceObject {
   metadata: ObjectMeta;
@@ -18,7 +19,13 @@ export interface ServiceObject {
     externalName?: string;
     selector?: Record<string, string>;
     publishNotReadyAddresses?: boolean;
-    ports?: Array<{ name?: string; port: number; targetPort?: number | string; protocol?: string; appProtocol?: string }>;
+    ports?: Array<{
+      name?: string;
+      port: number;
+      targetPort?: number | string;
+      protocol?: string;
+      appProtocol?: string;
+    }>;
   };
 }
 

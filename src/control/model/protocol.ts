@@ -42,4 +42,5 @@ export function protocolNamed(name: string): Protocol {
   return byName[name.toLowerCase()] ?? 'tcp';
 }
 
-export const isHttp = (protocol: Protocol): boolean => protocol === 'http' || protocol === 'http2' || protocol === 'grpc';
+export const isHttp = (protocol: Protocol): boolean =>
+  protocol === 'http' || protocol === 'http2' || protocol === 'grpc';

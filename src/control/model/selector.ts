@@ -32,7 +32,11 @@ interface Dated {
 /** Istio's order among resources of a kind: the oldest first, then by name, then by namespace. */
 export function byAge(a: Dated, b: Dated): number {
   const ages = compare(a.metadata.creationTimestamp ?? '', b.metadata.creationTimestamp ?? '');
-  return ages || compare(a.metadata.name ?? '', b.metadata.name ?? '') || compare(a.metadata.namespace ?? '', b.metadata.namespace ?? '');
+  return (
+    ages ||
+    compare(a.metadata.name ?? '', b.metadata.name ?? '') ||
+    compare(a.metadata.namespace ?? '', b.metadata.namespace ?? '')
+  );
 }
 
 export function compare(a: string, b: string): number {

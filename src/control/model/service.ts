@@ -32,20 +32,31 @@ export interface Service {
   /** A cluster's own Service, known by short names too. */
   readonly native: boolean;
   /** Of a ServiceEntry. */
-  readonly fixedEndpoints: ReadonlyArray<{ address: string; ports: Readonly<Record<string, number>>; labels: Labels; weight: number; serviceAccount: string }>;
+  readonly fixedEndpoints: ReadonlyArray<{
+    address: string;
+    ports: Readonly<Record<string, number>>;
+    labels: Labels;
+    weight: number;
+    serviceAccount: string;
+  }>;
   readonly subjectAltNames: readonly string[];
   /** API path of the resource behind it. */
   readonly origin: string;
 }
 
-const list = (text: string | undefined) => (text ?? '').split(',').map((part) => part.trim()).filter(Boolean);
+const list = (text: string | undefined) =>
+  (text ?? '')
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean);
 
 export function fromService(object: ServiceObject, domain: string): Service {
   const { name = '', namespace = '', annotations } = object.metadata;
   const { spec } = object;
   const external = spec.type === 'ExternalName';
   const headless = !external && spec.clusterIP === 'None';
-  const addresses = external || headless ? [] : (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter((ip) => ip !== '' && ip !== 'None');
+  const addresses =
+    external || headless ? [] : (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter((ip) => ip !== '' && ip !== 'None');
   return {
     host: `${name}.${namespace}.svc.${domain}`,
     name,
@@ -64,7 +75,10 @@ export function fromService(object: ServiceObject, domain: string): Service {
     publishNotReady: spec.publishNotReadyAddresses === true,
     external,
     native: true,
-    fixedEndpoints: external && spec.externalName ? [{ address: spec.externalName, ports: {}, labels: {}, weight: 1, serviceAccount: '' }] : [],
+    fixedEndpoints:
+      external && spec.externalName
+        ? [{ address: spec.externalName, ports: {}, labels: {}, weight: 1, serviceAccount: '' }]
+        : [],
     subjectAltNames: [],
     origin: `/api/v1/namespaces/${namespace}/services/${name}`,
   };
@@ -75,7 +89,11 @@ export function fromServiceEntry(object: ServiceEntry): Service[] {
   const { name = '', namespace = '' } = object.metadata;
   const { spec } = object;
   const resolution: Resolution =
-    spec.resolution === 'STATIC' ? 'endpoints' : spec.resolution === undefined || spec.resolution === 'NONE' ? 'passthrough' : 'dns';
+    spec.resolution === 'STATIC'
+      ? 'endpoints'
+      : spec.resolution === undefined || spec.resolution === 'NONE'
+        ? 'passthrough'
+        : 'dns';
   return (spec.hosts ?? []).map((host) => ({
     host,
     name,

@@ -39,7 +39,8 @@ export interface Snapshot {
 
 export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): Snapshot {
   const before = previous?.objects;
-  const same = (...keys: Array<keyof MeshObjects>) => before !== undefined && keys.every((key) => before[key] === objects[key]);
+  const same = (...keys: Array<keyof MeshObjects>) =>
+    before !== undefined && keys.every((key) => before[key] === objects[key]);
   const keep = <T>(value: T | undefined, make: () => T, ...keys: Array<keyof MeshObjects>): T =>
     value !== undefined && same(...keys) ? value : make();
 
@@ -56,7 +57,15 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
   const configSame =
     previous !== null &&
     services === previous.services &&
-    same('virtualServices', 'destinationRules', 'gateways', 'authorizationPolicies', 'peerAuthentications', 'meshConfig', 'namespaces');
+    same(
+      'virtualServices',
+      'destinationRules',
+      'gateways',
+      'authorizationPolicies',
+      'peerAuthentications',
+      'meshConfig',
+      'namespaces',
+    );
 
   const slices = keep(slicesOfSnapshot.get(previous as Snapshot), () => slicesByService(objects), 'endpointSlices');
   const allWorkloads = [...workloads.byName.values()];
@@ -72,8 +81,16 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
     serviceByHost,
     workloadByIp: workloads.byIp,
     workloadByName: workloads.byName,
-    virtualServices: keep(previous?.virtualServices, () => [...objects.virtualServices.values()].sort(byAge), 'virtualServices'),
-    destinationRules: keep(previous?.destinationRules, () => [...objects.destinationRules.values()].sort(byAge), 'destinationRules'),
+    virtualServices: keep(
+      previous?.virtualServices,
+      () => [...objects.virtualServices.values()].sort(byAge),
+      'virtualServices',
+    ),
+    destinationRules: keep(
+      previous?.destinationRules,
+      () => [...objects.destinationRules.values()].sort(byAge),
+      'destinationRules',
+    ),
     gateways: objects.gateways,
     authorizationPolicies: keep(
       previous?.authorizationPolicies,
@@ -122,7 +139,10 @@ const slicesOfSnapshot = new WeakMap<Snapshot, ReadonlyMap<string, EndpointSlice
 function servicesOf(objects: MeshObjects): Service[] {
   const entries = [...objects.serviceEntries.values()].sort(byAge);
   const native = [...objects.services.values()].sort(byAge);
-  const services = [...native.map((object) => fromService(object, objects.clusterDomain)), ...entries.flatMap(fromServiceEntry)];
+  const services = [
+    ...native.map((object) => fromService(object, objects.clusterDomain)),
+    ...entries.flatMap(fromServiceEntry),
+  ];
   // A stable sort: of equal hosts the one that came first stays first.
   return services.sort((a, b) => compare(a.host, b.host));
 }
@@ -143,7 +163,8 @@ function workloadsOf(objects: MeshObjects, previous: Snapshot | null) {
     const workload = known ?? workloadOf(pod, objects.nodes.get(pod.spec.nodeName ?? ''), objects.clusterId);
     byName.set(key, workload);
     // The addresses of a pod on its node's network are not its own; those of one that has ended may be another's by now.
-    if (!pod.spec.hostNetwork && phase !== 'Succeeded' && phase !== 'Failed') for (const ip of workload.ips) byIp.set(ip, workload);
+    if (!pod.spec.hostNetwork && phase !== 'Succeeded' && phase !== 'Failed')
+      for (const ip of workload.ips) byIp.set(ip, workload);
   }
   return { byIp, byName };
 }

@@ -42,7 +42,9 @@ export function canonicalName(labels: Labels, fallback: string): string {
 }
 
 export function canonicalRevision(labels: Labels): string {
-  return labels['service.istio.io/canonical-revision'] ?? labels['app.kubernetes.io/version'] ?? labels.version ?? 'latest';
+  return (
+    labels['service.istio.io/canonical-revision'] ?? labels['app.kubernetes.io/version'] ?? labels.version ?? 'latest'
+  );
 }
 
 export function workloadOf(pod: PodObject, node: NodeObject | undefined, clusterId: string): Workload {
@@ -67,10 +69,12 @@ export function workloadOf(pod: PodObject, node: NodeObject | undefined, cluster
 
 /** A ReplicaSet of a Deployment carries the Deployment's name and a hash; everything else is its own owner. */
 function ownerOf(pod: PodObject): string {
-  const owner = pod.metadata.ownerReferences?.find((reference) => reference.controller) ?? pod.metadata.ownerReferences?.[0];
+  const owner =
+    pod.metadata.ownerReferences?.find((reference) => reference.controller) ?? pod.metadata.ownerReferences?.[0];
   if (!owner) return pod.metadata.name ?? '';
   const hash = pod.metadata.labels?.['pod-template-hash'];
-  if (owner.kind === 'ReplicaSet' && hash && owner.name.endsWith(`-${hash}`)) return owner.name.slice(0, -hash.length - 1);
+  if (owner.kind === 'ReplicaSet' && hash && owner.name.endsWith(`-${hash}`))
+    return owner.name.slice(0, -hash.length - 1);
   if (owner.kind === 'Job') return owner.name.replace(/-\d{8,}$/, '');
   return owner.name;
 }

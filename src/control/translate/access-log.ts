@@ -50,9 +50,13 @@ export function accessLogs(mesh: ResolvedMeshConfig): Array<MessageInitShape<typ
 }
 
 function format(mesh: ResolvedMeshConfig) {
-  if (mesh.accessLogEncoding === 'JSON') return { case: 'jsonFormat' as const, value: jsonFormat(mesh.accessLogFormat) };
+  if (mesh.accessLogEncoding === 'JSON')
+    return { case: 'jsonFormat' as const, value: jsonFormat(mesh.accessLogFormat) };
   const text = mesh.accessLogFormat || defaultText;
-  return { case: 'textFormatSource' as const, value: { specifier: { case: 'inlineString' as const, value: text.endsWith('\n') ? text : `${text}\n` } } };
+  return {
+    case: 'textFormatSource' as const,
+    value: { specifier: { case: 'inlineString' as const, value: text.endsWith('\n') ? text : `${text}\n` } },
+  };
 }
 
 /** A custom format that is no JSON object would be refused by every proxy: the default stands in for it. */

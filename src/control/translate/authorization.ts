@@ -11,8 +11,8 @@ import type { PermissionSchema, PolicySchema, PrincipalSchema } from '../../xds/
 import { RBAC_Action as Action } from '../../xds/gen/envoy/config/rbac/v3/rbac_pb.js';
 import { RBACSchema as HttpRbacSchema } from '../../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '../../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
-import type { Snapshot } from '../model/snapshot.ts';
 import { matchesLabels } from '../model/selector.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 import type { HttpFilter, NetworkFilter } from './http-manager.ts';
 import { any } from './message.ts';
 import type { Problems } from './problem.ts';
@@ -42,11 +42,17 @@ export function authorization(snapshot: Snapshot, scope: Scope, problems: Proble
     const policies = mine.filter(({ spec }) => (spec.action ?? 'ALLOW') === action);
     if (policies.length === 0) continue;
     const rbacAction = action === 'ALLOW' ? Action.ALLOW : Action.DENY;
-    const build = (kind: 'http' | 'tcp') => ({ action: rbacAction, policies: rulesOf(policies, action, kind, snapshot) });
+    const build = (kind: 'http' | 'tcp') => ({
+      action: rbacAction,
+      policies: rulesOf(policies, action, kind, snapshot),
+    });
     const statPrefix = 'istio_rbac';
     result.http.push({
       name: 'envoy.filters.http.rbac',
-      configType: { case: 'typedConfig', value: any(HttpRbacSchema, { rules: build('http'), rulesStatPrefix: statPrefix }) },
+      configType: {
+        case: 'typedConfig',
+        value: any(HttpRbacSchema, { rules: build('http'), rulesStatPrefix: statPrefix }),
+      },
     });
     result.network.push({
       name: 'envoy.filters.network.rbac',
@@ -59,7 +65,12 @@ export function authorization(snapshot: Snapshot, scope: Scope, problems: Proble
   return result;
 }
 
-function rulesOf(policies: readonly AuthorizationPolicy[], action: 'ALLOW' | 'DENY', kind: 'http' | 'tcp', snapshot: Snapshot): Record<string, Policy> {
+function rulesOf(
+  policies: readonly AuthorizationPolicy[],
+  action: 'ALLOW' | 'DENY',
+  kind: 'http' | 'tcp',
+  snapshot: Snapshot,
+): Record<string, Policy> {
   const rules: Record<string, Policy> = {};
   for (const { metadata, spec } of policies) {
     const base = `ns[${metadata.namespace}]-policy[${metadata.name}]`;
@@ -85,7 +96,12 @@ const noOne: Principal = { identifier: { case: 'notId', value: anyPrincipal } };
 /** What a part of a rule comes to on TCP, where nothing of HTTP is known: ALLOW can't be sure and never matches, DENY leaves the part out. */
 class HttpOnly extends Error {}
 
-function ruleOf(rule: AuthorizationRule, action: 'ALLOW' | 'DENY', kind: 'http' | 'tcp', snapshot: Snapshot): Policy | null {
+function ruleOf(
+  rule: AuthorizationRule,
+  action: 'ALLOW' | 'DENY',
+  kind: 'http' | 'tcp',
+  snapshot: Snapshot,
+): Policy | null {
   const domains = [snapshot.mesh.trustDomain, ...snapshot.mesh.trustDomainAliases];
   const builder = new RuleBuilder(kind, action, domains);
   try {
@@ -104,8 +120,10 @@ function ruleOf(rule: AuthorizationRule, action: 'ALLOW' | 'DENY', kind: 'http' 
   }
 }
 
-const allPermissions = (rules: Permission[]): Permission => (rules.length === 0 ? anyPermission : { rule: { case: 'andRules', value: { rules } } });
-const allPrincipals = (ids: Principal[]): Principal => (ids.length === 0 ? anyPrincipal : { identifier: { case: 'andIds', value: { ids } } });
+const allPermissions = (rules: Permission[]): Permission =>
+  rules.length === 0 ? anyPermission : { rule: { case: 'andRules', value: { rules } } };
+const allPrincipals = (ids: Principal[]): Principal =>
+  ids.length === 0 ? anyPrincipal : { identifier: { case: 'andIds', value: { ids } } };
 const onePermission = (rules: Permission[]): Permission => ({ rule: { case: 'orRules', value: { rules } } });
 const onePrincipal = (ids: Principal[]): Principal => ({ identifier: { case: 'orIds', value: { ids } } });
 const notPermission = (value: Permission): Permission => ({ rule: { case: 'notRule', value } });
@@ -124,9 +142,15 @@ class RuleBuilder {
 
   operation(operation: AuthorizationOperation): Permission[] {
     return [
-      ...this.#permissions(operation.hosts, operation.notHosts, true, (host) => headerPermission(':authority', wildcard(host, true))),
-      ...this.#permissions(operation.ports, operation.notPorts, false, (port) => ({ rule: { case: 'destinationPort', value: Number(port) } })),
-      ...this.#permissions(operation.methods, operation.notMethods, true, (method) => headerPermission(':method', wildcard(method))),
+      ...this.#permissions(operation.hosts, operation.notHosts, true, (host) =>
+        headerPermission(':authority', wildcard(host, true)),
+      ),
+      ...this.#permissions(operation.ports, operation.notPorts, false, (port) => ({
+        rule: { case: 'destinationPort', value: Number(port) },
+      })),
+      ...this.#permissions(operation.methods, operation.notMethods, true, (method) =>
+        headerPermission(':method', wildcard(method)),
+      ),
       ...this.#permissions(operation.paths, operation.notPaths, true, (path) => ({
         rule: { case: 'urlPath', value: { rule: { case: 'path', value: pathMatcher(path) } } },
       })),
@@ -138,13 +162,20 @@ class RuleBuilder {
       ...this.#principals(source.principals, source.notPrincipals, false, (name) => this.#principal(name)),
       ...this.#principals(source.namespaces, source.notNamespaces, false, namespacePrincipal),
       ...this.#principals(source.serviceAccounts, source.notServiceAccounts, false, serviceAccountPrincipal),
-      ...this.#principals(source.ipBlocks, source.notIpBlocks, false, (block) => ({ identifier: { case: 'directRemoteIp', value: cidr(block) } })),
-      ...this.#principals(source.remoteIpBlocks, source.notRemoteIpBlocks, false, (block) => ({ identifier: { case: 'remoteIp', value: cidr(block) } })),
+      ...this.#principals(source.ipBlocks, source.notIpBlocks, false, (block) => ({
+        identifier: { case: 'directRemoteIp', value: cidr(block) },
+      })),
+      ...this.#principals(source.remoteIpBlocks, source.notRemoteIpBlocks, false, (block) => ({
+        identifier: { case: 'remoteIp', value: cidr(block) },
+      })),
       ...this.#principals(source.requestPrincipals, source.notRequestPrincipals, true, requestPrincipal),
     ];
   }
 
-  condition({ key, values, notValues }: AuthorizationCondition): { permission?: Permission[]; principal?: Principal[] } {
+  condition({ key, values, notValues }: AuthorizationCondition): {
+    permission?: Permission[];
+    principal?: Principal[];
+  } {
     const header = /^request\.headers\[(.+)\]$/.exec(key)?.[1];
     if (header !== undefined)
       return {
@@ -159,9 +190,17 @@ class RuleBuilder {
     }
     switch (key) {
       case 'source.ip':
-        return { principal: this.#principals(values, notValues, false, (block) => ({ identifier: { case: 'directRemoteIp', value: cidr(block) } })) };
+        return {
+          principal: this.#principals(values, notValues, false, (block) => ({
+            identifier: { case: 'directRemoteIp', value: cidr(block) },
+          })),
+        };
       case 'remote.ip':
-        return { principal: this.#principals(values, notValues, false, (block) => ({ identifier: { case: 'remoteIp', value: cidr(block) } })) };
+        return {
+          principal: this.#principals(values, notValues, false, (block) => ({
+            identifier: { case: 'remoteIp', value: cidr(block) },
+          })),
+        };
       case 'source.namespace':
         return { principal: this.#principals(values, notValues, false, namespacePrincipal) };
       case 'source.principal':
@@ -175,18 +214,35 @@ class RuleBuilder {
       case 'request.auth.presenter':
         return { principal: this.#principals(values, notValues, true, (value) => claimPrincipal(['azp'], value)) };
       case 'destination.ip':
-        return { permission: this.#permissions(values, notValues, false, (block) => ({ rule: { case: 'destinationIp', value: cidr(block) } })) };
+        return {
+          permission: this.#permissions(values, notValues, false, (block) => ({
+            rule: { case: 'destinationIp', value: cidr(block) },
+          })),
+        };
       case 'destination.port':
-        return { permission: this.#permissions(values, notValues, false, (port) => ({ rule: { case: 'destinationPort', value: Number(port) } })) };
+        return {
+          permission: this.#permissions(values, notValues, false, (port) => ({
+            rule: { case: 'destinationPort', value: Number(port) },
+          })),
+        };
       case 'connection.sni':
-        return { permission: this.#permissions(values, notValues, false, (name) => ({ rule: { case: 'requestedServerName', value: wildcard(name) } })) };
+        return {
+          permission: this.#permissions(values, notValues, false, (name) => ({
+            rule: { case: 'requestedServerName', value: wildcard(name) },
+          })),
+        };
       default:
         // Validation has refused the key; what still gets here must not widen an ALLOW or narrow a DENY.
         return this.#action === 'ALLOW' ? { permission: [nothing] } : {};
     }
   }
 
-  #permissions(values: string[] | undefined, notValues: string[] | undefined, isHttp: boolean, make: (value: string) => Permission): Permission[] {
+  #permissions(
+    values: string[] | undefined,
+    notValues: string[] | undefined,
+    isHttp: boolean,
+    make: (value: string) => Permission,
+  ): Permission[] {
     if (!this.#reads(values, notValues, isHttp)) return [];
     const parts: Permission[] = [];
     if (values?.length) parts.push(onePermission(values.map(make)));
@@ -194,7 +250,12 @@ class RuleBuilder {
     return parts;
   }
 
-  #principals(values: string[] | undefined, notValues: string[] | undefined, isHttp: boolean, make: (value: string) => Principal): Principal[] {
+  #principals(
+    values: string[] | undefined,
+    notValues: string[] | undefined,
+    isHttp: boolean,
+    make: (value: string) => Principal,
+  ): Principal[] {
     if (!this.#reads(values, notValues, isHttp)) return [];
     const parts: Principal[] = [];
     if (values?.length) parts.push(onePrincipal(values.map(make)));
@@ -215,15 +276,22 @@ class RuleBuilder {
     if (name.startsWith('*')) return authenticated(suffix(name.slice(1)));
     if (name.endsWith('*')) return authenticated(prefix(`spiffe://${name.slice(0, -1)}`));
     const [domain, ...rest] = name.split('/');
-    const domains = this.#trustDomains.includes(domain) || domain === 'cluster.local' ? new Set([domain, ...this.#trustDomains]) : [domain];
+    const domains =
+      this.#trustDomains.includes(domain) || domain === 'cluster.local'
+        ? new Set([domain, ...this.#trustDomains])
+        : [domain];
     const names = [...domains].map((each) => authenticated(exact(`spiffe://${[each, ...rest].join('/')}`)));
     return names.length === 1 ? names[0] : onePrincipal(names);
   }
 }
 
-const authenticated = (principalName: StringMatcher): Principal => ({ identifier: { case: 'authenticated', value: { principalName } } });
+const authenticated = (principalName: StringMatcher): Principal => ({
+  identifier: { case: 'authenticated', value: { principalName } },
+});
 
-const headerPermission = (name: string, value: StringMatcher): Permission => ({ rule: { case: 'header', value: headerEquals(name, value) } });
+const headerPermission = (name: string, value: StringMatcher): Permission => ({
+  rule: { case: 'header', value: headerEquals(name, value) },
+});
 
 /** `abc`, `abc*`, `*abc`, `*` (Istio's exact, prefix, suffix and presence match). */
 function wildcard(value: string, ignoreCase = false): StringMatcher {
@@ -268,7 +336,12 @@ function claimPrincipal(path: readonly string[], value: string): Principal {
         value: {
           matchPattern: {
             case: 'orMatch',
-            value: { valueMatchers: [match, { matchPattern: { case: 'listMatch', value: { matchPattern: { case: 'oneOf', value: match } } } }] },
+            value: {
+              valueMatchers: [
+                match,
+                { matchPattern: { case: 'listMatch', value: { matchPattern: { case: 'oneOf', value: match } } } },
+              ],
+            },
           },
         },
       },

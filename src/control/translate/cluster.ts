@@ -1,19 +1,24 @@
 /** Services and their subsets as Envoy clusters. */
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
-import type { ConnectionPoolSettings, ConsistentHashLb, OutlierDetection, Subset } from '../../api/istio/destination-rule.ts';
-import { RoutingPriority } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
-import { ApiVersion } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
+import type {
+  ConnectionPoolSettings,
+  ConsistentHashLb,
+  OutlierDetection,
+  Subset,
+} from '../../api/istio/destination-rule.ts';
 import {
   type Cluster,
-  Cluster_DiscoveryType as Discovery,
-  Cluster_LbPolicy as Lb,
-  Cluster_RingHashLbConfig_HashFunction as HashFunction,
   ClusterSchema,
+  Cluster_DiscoveryType as Discovery,
+  Cluster_RingHashLbConfig_HashFunction as HashFunction,
+  Cluster_LbPolicy as Lb,
 } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { OutlierDetectionSchema } from '../../xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js';
+import { RoutingPriority } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { ApiVersion } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
-import type { Snapshot } from '../model/snapshot.ts';
 import type { Service, ServicePort } from '../model/service.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 import { assignment } from './endpoints.ts';
 import { any, duration, milliseconds } from './message.ts';
 import {
@@ -36,11 +41,17 @@ type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, Cluster>;
 const unlimited = 4_294_967_295;
 
 /** A service's port, and one more cluster for each subset that its DestinationRule names. */
-export function outboundClusters(snapshot: Snapshot, scope: Pick<Scope, 'namespace' | 'locality'>, service: Service): Cluster[] {
+export function outboundClusters(
+  snapshot: Snapshot,
+  scope: Pick<Scope, 'namespace' | 'locality'>,
+  service: Service,
+): Cluster[] {
   const rule = destinationRuleOf(snapshot, service, scope.namespace);
   return service.ports
     .filter(({ protocol }) => protocol !== 'udp')
-    .flatMap((port) => [null, ...(rule?.spec.subsets ?? [])].map((subset) => outbound(snapshot, service, port, subset, rule)));
+    .flatMap((port) =>
+      [null, ...(rule?.spec.subsets ?? [])].map((subset) => outbound(snapshot, service, port, subset, rule)),
+    );
 }
 
 function outbound(
@@ -66,7 +77,13 @@ function outbound(
   return create(ClusterSchema, init);
 }
 
-function discovery(snapshot: Snapshot, service: Service, port: ServicePort, subset: Subset | null, name: string): ClusterInit {
+function discovery(
+  snapshot: Snapshot,
+  service: Service,
+  port: ServicePort,
+  subset: Subset | null,
+  name: string,
+): ClusterInit {
   if (service.resolution === 'passthrough')
     return { clusterDiscoveryType: { case: 'type', value: Discovery.ORIGINAL_DST }, lbPolicy: Lb.CLUSTER_PROVIDED };
   if (service.resolution === 'dns')
@@ -147,21 +164,41 @@ function consistentHash(hash: ConsistentHashLb): ClusterInit {
   if (hash.maglev)
     return {
       lbPolicy: Lb.MAGLEV,
-      lbConfig: { case: 'maglevLbConfig', value: { tableSize: hash.maglev.tableSize ? BigInt(hash.maglev.tableSize) : undefined } },
+      lbConfig: {
+        case: 'maglevLbConfig',
+        value: { tableSize: hash.maglev.tableSize ? BigInt(hash.maglev.tableSize) : undefined },
+      },
     };
   const minimum = hash.ringHash?.minimumRingSize ?? hash.minimumRingSize ?? 1024;
   return {
     lbPolicy: Lb.RING_HASH,
-    lbConfig: { case: 'ringHashLbConfig', value: { minimumRingSize: BigInt(minimum), hashFunction: HashFunction.XX_HASH } },
+    lbConfig: {
+      case: 'ringHashLbConfig',
+      value: { minimumRingSize: BigInt(minimum), hashFunction: HashFunction.XX_HASH },
+    },
   };
 }
 
 /** Automatic mutual TLS goes by the endpoint: one whose pod has a proxy is labelled `tlsMode: istio`. */
-function transport(snapshot: Snapshot, service: Service, port: ServicePort, subset: Subset | null, { tls }: Policy): ClusterInit {
+function transport(
+  snapshot: Snapshot,
+  service: Service,
+  port: ServicePort,
+  subset: Subset | null,
+  { tls }: Policy,
+): ClusterInit {
   const sni = dnsSrvName(port.port, subset?.name ?? '', service.host);
   const names = snapshot.identities(service).map((path) => `spiffe://${snapshot.mesh.trustDomain}/${path}`);
   const mesh = () =>
-    meshUpstream(tls?.sni || sni, alpnOf(port), tls?.subjectAltNames?.length ? tls.subjectAltNames : service.subjectAltNames.length ? service.subjectAltNames : names);
+    meshUpstream(
+      tls?.sni || sni,
+      alpnOf(port),
+      tls?.subjectAltNames?.length
+        ? tls.subjectAltNames
+        : service.subjectAltNames.length
+          ? service.subjectAltNames
+          : names,
+    );
   if (!tls?.mode) {
     if (service.external || !snapshot.mesh.enableAutoMtls) return {};
     return {
@@ -195,7 +232,8 @@ function alpnOf({ protocol }: ServicePort): readonly string[] {
 
 function httpOptions({ protocol }: ServicePort, settings: ConnectionPoolSettings | undefined) {
   const http = settings?.http;
-  const isHttp2 = protocol === 'http2' || protocol === 'grpc' || (http?.h2UpgradePolicy === 'UPGRADE' && protocol === 'http');
+  const isHttp2 =
+    protocol === 'http2' || protocol === 'grpc' || (http?.h2UpgradePolicy === 'UPGRADE' && protocol === 'http');
   if (protocol === 'tcp' || protocol === 'tls' || protocol === 'https') return null;
   const followsCaller = http?.useClientProtocol === true || protocol === 'auto';
   if (!isHttp2 && !followsCaller && !http) return null;
@@ -210,7 +248,10 @@ function httpOptions({ protocol }: ServicePort, settings: ConnectionPoolSettings
           case: 'explicitHttpConfig',
           value: {
             protocolConfig: isHttp2
-              ? { case: 'http2ProtocolOptions', value: { maxConcurrentStreams: http?.maxConcurrentStreams || undefined } }
+              ? {
+                  case: 'http2ProtocolOptions',
+                  value: { maxConcurrentStreams: http?.maxConcurrentStreams || undefined },
+                }
               : { case: 'httpProtocolOptions', value: {} },
           },
         },
@@ -237,7 +278,10 @@ function outlier(settings: OutlierDetection): MessageInitShape<typeof OutlierDet
 
 /** Istio's metadata: the resource that decided, and the service that the cluster stands for. */
 function origins(config: string, service: Service, subset: string | undefined) {
-  const istio: JsonObject = { config, services: [{ host: service.host, name: service.name, namespace: service.namespace }] };
+  const istio: JsonObject = {
+    config,
+    services: [{ host: service.host, name: service.name, namespace: service.namespace }],
+  };
   if (subset !== undefined) istio.subset = subset;
   return { filterMetadata: { istio } };
 }
@@ -251,10 +295,23 @@ export function fixedClusters(kind: Scope['kind'], connectTimeout: string): Clus
     loadAssignment: { clusterName: blackHoleCluster },
   });
   if (kind === 'router') return [blackHole];
-  const unboundLimits = { thresholds: [{ maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited, trackRemaining: true }] };
+  const unboundLimits = {
+    thresholds: [
+      {
+        maxConnections: unlimited,
+        maxPendingRequests: unlimited,
+        maxRequests: unlimited,
+        maxRetries: unlimited,
+        trackRemaining: true,
+      },
+    ],
+  };
   const wire = {
     'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(HttpProtocolOptionsSchema, {
-      upstreamProtocolOptions: { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } },
+      upstreamProtocolOptions: {
+        case: 'useDownstreamProtocolConfig',
+        value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+      },
     }),
   };
   const toOriginal: ClusterInit = {
@@ -271,7 +328,9 @@ export function fixedClusters(kind: Scope['kind'], connectTimeout: string): Clus
   ];
 }
 
-const fromInbound = { sourceAddress: { address: inboundSourceAddress, portSpecifier: { case: 'portValue' as const, value: 0 } } };
+const fromInbound = {
+  sourceAddress: { address: inboundSourceAddress, portSpecifier: { case: 'portValue' as const, value: 0 } },
+};
 
 /** The application's own port, at the address that the caller meant. */
 export function inboundClusters(scope: Scope, connectTimeout: string): Cluster[] {
@@ -281,7 +340,17 @@ export function inboundClusters(scope: Scope, connectTimeout: string): Cluster[]
       clusterDiscoveryType: { case: 'type', value: Discovery.ORIGINAL_DST },
       lbPolicy: Lb.CLUSTER_PROVIDED,
       connectTimeout: duration(connectTimeout),
-      circuitBreakers: { thresholds: [{ maxConnections: unlimited, maxPendingRequests: unlimited, maxRequests: unlimited, maxRetries: unlimited, trackRemaining: true }] },
+      circuitBreakers: {
+        thresholds: [
+          {
+            maxConnections: unlimited,
+            maxPendingRequests: unlimited,
+            maxRequests: unlimited,
+            maxRetries: unlimited,
+            trackRemaining: true,
+          },
+        ],
+      },
       upstreamBindConfig: fromInbound,
       typedExtensionProtocolOptions:
         port.protocol === 'http'
@@ -290,12 +359,21 @@ export function inboundClusters(scope: Scope, connectTimeout: string): Cluster[]
               'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(HttpProtocolOptionsSchema, {
                 upstreamProtocolOptions:
                   port.protocol === 'http2' || port.protocol === 'grpc'
-                    ? { case: 'explicitHttpConfig', value: { protocolConfig: { case: 'http2ProtocolOptions', value: {} } } }
-                    : { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } },
+                    ? {
+                        case: 'explicitHttpConfig',
+                        value: { protocolConfig: { case: 'http2ProtocolOptions', value: {} } },
+                      }
+                    : {
+                        case: 'useDownstreamProtocolConfig',
+                        value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+                      },
               }),
             },
-      metadata: { filterMetadata: { istio: { services: [{ host: service.host, name: service.name, namespace: service.namespace }] } } },
+      metadata: {
+        filterMetadata: {
+          istio: { services: [{ host: service.host, name: service.name, namespace: service.namespace }] },
+        },
+      },
     }),
   );
 }
-

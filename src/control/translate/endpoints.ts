@@ -1,11 +1,14 @@
 /** The endpoints of a cluster, grouped by where they are. */
 import { create } from '@bufbuild/protobuf';
 import type { Subset } from '../../api/istio/destination-rule.ts';
-import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import {
+  type ClusterLoadAssignment,
+  ClusterLoadAssignmentSchema,
+} from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { Endpoint } from '../model/endpoint.ts';
-import type { Snapshot } from '../model/snapshot.ts';
 import { matchesLabels } from '../model/selector.ts';
 import type { Service, ServicePort } from '../model/service.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 import type { Locality } from '../model/workload.ts';
 import { socketAddress } from './message.ts';
 import { destinationRuleOf, policyFor } from './traffic-policy.ts';
@@ -52,7 +55,8 @@ function distance(a: Locality, b: Locality): number {
 }
 
 function lbEndpoint(snapshot: Snapshot, endpoint: Endpoint) {
-  const meshed = endpoint.meshed && snapshot.mtls.modeOf(endpoint.namespace, endpoint.labels, endpoint.port) !== 'DISABLE';
+  const meshed =
+    endpoint.meshed && snapshot.mtls.modeOf(endpoint.namespace, endpoint.labels, endpoint.port) !== 'DISABLE';
   return {
     hostIdentifier: {
       case: 'endpoint' as const,
@@ -72,7 +76,13 @@ function lbEndpoint(snapshot: Snapshot, endpoint: Endpoint) {
 }
 
 /** Whether nearness orders a cluster's endpoints for a caller. */
-export function goesByLocality(snapshot: Snapshot, service: Service, port: ServicePort, subset: Subset | null, namespace: string): boolean {
+export function goesByLocality(
+  snapshot: Snapshot,
+  service: Service,
+  port: ServicePort,
+  subset: Subset | null,
+  namespace: string,
+): boolean {
   const policy = policyFor(destinationRuleOf(snapshot, service, namespace), subset, port.port);
   return policy.outlierDetection !== undefined && policy.loadBalancer?.localityLbSetting?.enabled !== false;
 }

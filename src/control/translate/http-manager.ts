@@ -7,9 +7,8 @@ import { CorsSchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
-
-  HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
+  HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
   HttpConnectionManagerSchema,
   type HttpFilterSchema,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
@@ -58,19 +57,27 @@ export function httpManager(snapshot: Snapshot, options: HttpManagerOptions): Ne
     normalizePath: normalization !== 'NONE',
     mergeSlashes: normalization === 'MERGE_SLASHES' || normalization === 'DECODE_AND_MERGE_SLASHES',
     pathWithEscapedSlashesAction:
-      normalization === 'DECODE_AND_MERGE_SLASHES' ? EscapedSlashes.UNESCAPE_AND_FORWARD : EscapedSlashes.KEEP_UNCHANGED,
+      normalization === 'DECODE_AND_MERGE_SLASHES'
+        ? EscapedSlashes.UNESCAPE_AND_FORWARD
+        : EscapedSlashes.KEEP_UNCHANGED,
     httpProtocolOptions: {},
   });
   return { name: 'envoy.filters.network.http_connection_manager', configType: { case: 'typedConfig', value } };
 }
 
-function routeSpecifier(routes: string | RouteConfiguration): MessageInitShape<typeof HttpConnectionManagerSchema>['routeSpecifier'] {
+function routeSpecifier(
+  routes: string | RouteConfiguration,
+): MessageInitShape<typeof HttpConnectionManagerSchema>['routeSpecifier'] {
   if (typeof routes !== 'string') return { case: 'routeConfig', value: routes };
   return {
     case: 'rds',
     value: {
       routeConfigName: routes,
-      configSource: { resourceApiVersion: ApiVersion.V3, configSourceSpecifier: { case: 'ads', value: {} }, initialFetchTimeout: milliseconds(0) },
+      configSource: {
+        resourceApiVersion: ApiVersion.V3,
+        configSourceSpecifier: { case: 'ads', value: {} },
+        initialFetchTimeout: milliseconds(0),
+      },
     },
   };
 }

@@ -1,25 +1,35 @@
 /** One `http[]` rule of a VirtualService as Envoy routes, one for each of its matches. */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Subset } from '../../api/istio/destination-rule.ts';
-import type { Destination, Headers, HttpFaultInjection, HttpMatchRequest, HttpRoute, VirtualService } from '../../api/istio/virtual-service.ts';
+import type {
+  Destination,
+  Headers,
+  HttpFaultInjection,
+  HttpMatchRequest,
+  HttpRoute,
+  VirtualService,
+} from '../../api/istio/virtual-service.ts';
+import { parseDurationMs } from '../../lib/duration.ts';
 import {
+  HeaderValueOption_HeaderAppendAction as Append,
+  type HeaderValueOptionSchema,
+} from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { RouteMatchSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import {
+  RouteAction_ClusterNotFoundResponseCode as NotFound,
+  RedirectAction_RedirectResponseCode as RedirectCode,
   type Route,
   type RouteAction_HashPolicySchema,
-  RouteAction_ClusterNotFoundResponseCode as NotFound,
   type RouteActionSchema,
   RouteSchema,
-  RedirectAction_RedirectResponseCode as RedirectCode,
   type WeightedCluster_ClusterWeightSchema,
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import { HeaderValueOption_HeaderAppendAction as Append, type HeaderValueOptionSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { CorsPolicySchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { FractionalPercent_DenominatorType as Denominator } from '../../xds/gen/envoy/type/v3/percent_pb.js';
-import type { RouteMatchSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import { parseDurationMs } from '../../lib/duration.ts';
-import type { Snapshot } from '../model/snapshot.ts';
 import { fullHost, type Labels, matchesLabels } from '../model/selector.ts';
 import type { Service } from '../model/service.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 import { any, duration, milliseconds } from './message.ts';
 import { apiPath, outboundCluster } from './names.ts';
 import type { Problems } from './problem.ts';
@@ -66,14 +76,20 @@ function isCatchAll(match: HttpMatchRequest): boolean {
   const anyPath = !uri || uri.prefix === '/' || uri.regex === '.*' || uri.regex === '*';
   return (
     anyPath &&
-    ![match.headers, match.withoutHeaders, match.queryParams].some((matches) => Object.keys(matches ?? {}).length > 0) &&
+    ![match.headers, match.withoutHeaders, match.queryParams].some(
+      (matches) => Object.keys(matches ?? {}).length > 0,
+    ) &&
     !match.method &&
     !match.authority &&
     !match.scheme
   );
 }
 
-function concerns({ gateway, port, labels, namespace }: RouteContext, resource: VirtualService, match: HttpMatchRequest): boolean {
+function concerns(
+  { gateway, port, labels, namespace }: RouteContext,
+  resource: VirtualService,
+  match: HttpMatchRequest,
+): boolean {
   if (match.port && match.port !== port) return false;
   if (match.gateways?.length && !match.gateways.some((name) => gatewayName(name, resource) === gateway)) return false;
   if (gateway !== 'mesh') return true;
@@ -86,7 +102,13 @@ export function gatewayName(name: string, resource: VirtualService): string {
   return name === 'mesh' || name.includes('/') ? name : `${resource.metadata.namespace}/${name}`;
 }
 
-function oneRoute(context: RouteContext, resource: VirtualService, rule: HttpRoute, match: HttpMatchRequest | null, path: string): Route | null {
+function oneRoute(
+  context: RouteContext,
+  resource: VirtualService,
+  rule: HttpRoute,
+  match: HttpMatchRequest | null,
+  path: string,
+): Route | null {
   const name = [rule.name, match?.name].filter(Boolean).join('.');
   const action = actionOf(context, resource, rule, match, path);
   if (!action) return null;
@@ -134,7 +156,8 @@ function routeMatch(match: HttpMatchRequest | null): RouteMatch {
   const { uri } = match;
   if (uri?.exact !== undefined) result.pathSpecifier = { case: 'path', value: uri.exact };
   else if (uri?.prefix !== undefined) result.pathSpecifier = { case: 'prefix', value: uri.prefix };
-  else if (uri?.regex !== undefined && uri.regex !== '*') result.pathSpecifier = { case: 'safeRegex', value: { regex: uri.regex } };
+  else if (uri?.regex !== undefined && uri.regex !== '*')
+    result.pathSpecifier = { case: 'safeRegex', value: { regex: uri.regex } };
   const headers = [
     ...Object.entries(match.headers ?? {}).map(([name, value]) => headerMatcher(name, value)),
     ...Object.entries(match.withoutHeaders ?? {}).map(([name, value]) => headerMatcher(name, value, true)),
@@ -147,7 +170,9 @@ function routeMatch(match: HttpMatchRequest | null): RouteMatch {
     const matcher = stringMatcher(value);
     return {
       name,
-      queryParameterMatchSpecifier: matcher ? { case: 'stringMatch' as const, value: matcher } : { case: 'presentMatch' as const, value: true },
+      queryParameterMatchSpecifier: matcher
+        ? { case: 'stringMatch' as const, value: matcher }
+        : { case: 'presentMatch' as const, value: true },
     };
   });
   return result;
@@ -165,7 +190,10 @@ export function resolveDestination(
   const service = snapshot.serviceByHost.get(host);
   if (!service) {
     problems.add(resource, `${path}.host`, `no service is known as "${host}"`);
-    return { cluster: outboundCluster(destination.port?.number ?? context.port, destination.subset ?? '', host), service: null };
+    return {
+      cluster: outboundCluster(destination.port?.number ?? context.port, destination.subset ?? '', host),
+      service: null,
+    };
   }
   // A single port needs no naming (Istio); otherwise the port that the request came in on.
   const port = destination.port?.number ?? (service.ports.length === 1 ? service.ports[0].port : context.port);
@@ -175,12 +203,19 @@ export function resolveDestination(
   if (destination.subset) {
     const rule = destinationRuleOf(snapshot, service, context.namespace);
     subset = rule?.spec.subsets?.find(({ name }) => name === destination.subset) ?? null;
-    if (!subset) problems.add(resource, `${path}.subset`, `no DestinationRule for "${host}" has a subset "${destination.subset}"`);
+    if (!subset)
+      problems.add(resource, `${path}.subset`, `no DestinationRule for "${host}" has a subset "${destination.subset}"`);
   }
   return { cluster: outboundCluster(port, destination.subset ?? '', host), service, port, subset };
 }
 
-function forward(context: RouteContext, resource: VirtualService, rule: HttpRoute, match: HttpMatchRequest | null, path: string): RouteAction {
+function forward(
+  context: RouteContext,
+  resource: VirtualService,
+  rule: HttpRoute,
+  match: HttpMatchRequest | null,
+  path: string,
+): RouteAction {
   const targets = (rule.route ?? []).map((target, i) => ({
     target,
     resolved: resolveDestination(context, resource, target.destination, `${path}.route[${i}].destination`),
@@ -194,20 +229,30 @@ function forward(context: RouteContext, resource: VirtualService, rule: HttpRout
     maxGrpcTimeout: undefined,
     requestMirrorPolicies: mirrors(context, resource, rule, path),
   };
-  if (targets.length === 1 && !targets[0].target.headers) action.clusterSpecifier = { case: 'cluster', value: targets[0].resolved.cluster };
+  if (targets.length === 1 && !targets[0].target.headers)
+    action.clusterSpecifier = { case: 'cluster', value: targets[0].resolved.cluster };
   else
     action.clusterSpecifier = {
       case: 'weightedClusters',
       value: {
         clusters: targets
           .filter(({ target }) => weightOf(target.weight) > 0)
-          .map(({ target, resolved }): ClusterWeight => ({ name: resolved.cluster, weight: weightOf(target.weight), ...mutations(target.headers) })),
+          .map(
+            ({ target, resolved }): ClusterWeight => ({
+              name: resolved.cluster,
+              weight: weightOf(target.weight),
+              ...mutations(target.headers),
+            }),
+          ),
       },
     };
   const { rewrite } = rule;
   if (rewrite?.authority) action.hostRewriteSpecifier = { case: 'hostRewriteLiteral', value: rewrite.authority };
   if (rewrite?.uriRegexRewrite)
-    action.regexRewrite = { pattern: { regex: rewrite.uriRegexRewrite.match ?? '' }, substitution: rewrite.uriRegexRewrite.rewrite ?? '' };
+    action.regexRewrite = {
+      pattern: { regex: rewrite.uriRegexRewrite.match ?? '' },
+      substitution: rewrite.uriRegexRewrite.rewrite ?? '',
+    };
   else if (rewrite?.uri) {
     if (match?.uri?.regex !== undefined) action.regexRewrite = { pattern: { regex: '.*' }, substitution: rewrite.uri };
     else action.prefixRewrite = rewrite.uri;
@@ -225,21 +270,34 @@ export function hashPolicy(
   subset: Subset | null,
 ): Array<MessageInitShape<typeof RouteAction_HashPolicySchema>> {
   const hash = policyFor(destinationRuleOf(snapshot, service, namespace), subset, port).loadBalancer?.consistentHash;
-  if (hash?.httpHeaderName) return [{ policySpecifier: { case: 'header', value: { headerName: hash.httpHeaderName } } }];
+  if (hash?.httpHeaderName)
+    return [{ policySpecifier: { case: 'header', value: { headerName: hash.httpHeaderName } } }];
   if (hash?.httpCookie) {
     const { name, path, ttl } = hash.httpCookie;
     return [{ policySpecifier: { case: 'cookie', value: { name, path: path ?? '', ttl: duration(ttl) } } }];
   }
   if (hash?.useSourceIp) return [{ policySpecifier: { case: 'connectionProperties', value: { sourceIp: true } } }];
-  if (hash?.httpQueryParameterName) return [{ policySpecifier: { case: 'queryParameter', value: { name: hash.httpQueryParameterName } } }];
+  if (hash?.httpQueryParameterName)
+    return [{ policySpecifier: { case: 'queryParameter', value: { name: hash.httpQueryParameterName } } }];
   return [];
 }
 
-function mirrors(context: RouteContext, resource: VirtualService, rule: HttpRoute, path: string): RouteAction['requestMirrorPolicies'] {
-  const wanted = [...(rule.mirrors ?? []).map((mirror, i) => ({ ...mirror, path: `${path}.mirrors[${i}].destination` }))];
-  const percent = rule.mirrorPercentage ?? (rule.mirrorPercent ?? rule.mirror_percent) ?? undefined;
+function mirrors(
+  context: RouteContext,
+  resource: VirtualService,
+  rule: HttpRoute,
+  path: string,
+): RouteAction['requestMirrorPolicies'] {
+  const wanted = [
+    ...(rule.mirrors ?? []).map((mirror, i) => ({ ...mirror, path: `${path}.mirrors[${i}].destination` })),
+  ];
+  const percent = rule.mirrorPercentage ?? rule.mirrorPercent ?? rule.mirror_percent ?? undefined;
   if (rule.mirror)
-    wanted.push({ destination: rule.mirror, percentage: typeof percent === 'number' ? { value: percent } : percent, path: `${path}.mirror` });
+    wanted.push({
+      destination: rule.mirror,
+      percentage: typeof percent === 'number' ? { value: percent } : percent,
+      path: `${path}.mirror`,
+    });
   return wanted.map(({ destination, percentage, path: at }) => ({
     cluster: resolveDestination(context, resource, destination, at).cluster,
     runtimeFraction: { defaultValue: fraction(percentage?.value ?? 100) },
@@ -277,7 +335,8 @@ function fault({ abort, delay }: HttpFaultInjection) {
   const delayMs = parseDurationMs(delay?.fixedDelay ?? '');
   return any(HTTPFaultSchema, {
     abort: abort && {
-      errorType: grpc >= 0 ? { case: 'grpcStatus', value: grpc } : { case: 'httpStatus', value: abort.httpStatus || 500 },
+      errorType:
+        grpc >= 0 ? { case: 'grpcStatus', value: grpc } : { case: 'httpStatus', value: abort.httpStatus || 500 },
       percentage: fraction(abort.percentage ? (abort.percentage.value ?? 0) : 100),
     },
     delay:
@@ -323,7 +382,8 @@ function cors(policy: NonNullable<HttpRoute['corsPolicy']>) {
     exposeHeaders: policy.exposeHeaders?.join(',') ?? '',
     maxAge: ageMs === null ? '' : String(Math.floor(ageMs / 1000)),
     allowCredentials: policy.allowCredentials ?? undefined,
-    forwardNotMatchingPreflights: policy.unmatchedPreflights === undefined ? undefined : policy.unmatchedPreflights !== 'IGNORE',
+    forwardNotMatchingPreflights:
+      policy.unmatchedPreflights === undefined ? undefined : policy.unmatchedPreflights !== 'IGNORE',
   });
 }
 
@@ -331,8 +391,14 @@ type HeaderOption = MessageInitShape<typeof HeaderValueOptionSchema>;
 
 function mutations(headers: Headers | undefined) {
   const options = (set: Record<string, string> = {}, add: Record<string, string> = {}): HeaderOption[] => [
-    ...Object.entries(set).map(([key, value]) => ({ header: { key, value }, appendAction: Append.OVERWRITE_IF_EXISTS_OR_ADD })),
-    ...Object.entries(add).map(([key, value]) => ({ header: { key, value }, appendAction: Append.APPEND_IF_EXISTS_OR_ADD })),
+    ...Object.entries(set).map(([key, value]) => ({
+      header: { key, value },
+      appendAction: Append.OVERWRITE_IF_EXISTS_OR_ADD,
+    })),
+    ...Object.entries(add).map(([key, value]) => ({
+      header: { key, value },
+      appendAction: Append.APPEND_IF_EXISTS_OR_ADD,
+    })),
   ];
   const isHost = (name: string) => name.toLowerCase() === 'host' || name.toLowerCase() === ':authority';
   const request = { ...headers?.request };

@@ -1,6 +1,6 @@
 /** Shorthand for Envoy's messages. */
 import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
-import { type Any, type Duration, DurationSchema, anyPack } from '@bufbuild/protobuf/wkt';
+import { type Any, anyPack, type Duration, DurationSchema } from '@bufbuild/protobuf/wkt';
 import { parseDurationMs } from '../../lib/duration.ts';
 
 export function any<D extends DescMessage>(schema: D, init: MessageInitShape<D>): Any {
@@ -20,5 +20,10 @@ export function duration(text: string | null | undefined): Duration | undefined 
 }
 
 export function socketAddress(address: string, port: number) {
-  return { address: { case: 'socketAddress' as const, value: { address, portSpecifier: { case: 'portValue' as const, value: port } } } };
+  return {
+    address: {
+      case: 'socketAddress' as const,
+      value: { address, portSpecifier: { case: 'portValue' as const, value: port } },
+    },
+  };
 }

@@ -11,5 +11,7 @@ export const inboundCluster = (port: number) => `inbound|${port}||`;
 /** SNI that carries the destination through gateways. */
 export const dnsSrvName = (port: number, subset: string, host: string) => `outbound_.${port}_.${subset}_.${host}`;
 
-export const apiPath = (resource: { apiVersion: string; metadata: { namespace?: string; name?: string } }, plural: string) =>
-  `/apis/${resource.apiVersion}/namespaces/${resource.metadata.namespace}/${plural}/${resource.metadata.name}`;
+export const apiPath = (
+  resource: { apiVersion: string; metadata: { namespace?: string; name?: string } },
+  plural: string,
+) => `/apis/${resource.apiVersion}/namespaces/${resource.metadata.namespace}/${plural}/${resource.metadata.name}`;

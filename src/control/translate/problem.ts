@@ -12,7 +12,11 @@ export interface Problem {
 export class Problems {
   readonly #found = new Map<string, Problem>();
 
-  add(resource: { kind: string; metadata: { namespace?: string; name?: string } }, path: string, message: string): void {
+  add(
+    resource: { kind: string; metadata: { namespace?: string; name?: string } },
+    path: string,
+    message: string,
+  ): void {
     const { kind } = resource;
     const { namespace = '', name = '' } = resource.metadata;
     this.#found.set([kind, namespace, name, path, message].join(' '), { kind, namespace, name, path, message });

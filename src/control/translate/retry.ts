@@ -7,7 +7,10 @@ import { PreviousHostsPredicateSchema } from '../../xds/gen/envoy/extensions/ret
 import { any, duration } from './message.ts';
 
 /** Words of `retryOn` that are numbers are statuses (Istio, HTTPRetry). */
-export function retryPolicy(own: HttpRetry | undefined, mesh: ResolvedMeshConfig): MessageInitShape<typeof RetryPolicySchema> | undefined {
+export function retryPolicy(
+  own: HttpRetry | undefined,
+  mesh: ResolvedMeshConfig,
+): MessageInitShape<typeof RetryPolicySchema> | undefined {
   const settings = { ...mesh.defaultHttpRetryPolicy, ...own };
   if (settings.attempts === 0) return undefined;
   const words = (settings.retryOn || mesh.defaultHttpRetryPolicy.retryOn || '').split(',').map((word) => word.trim());
@@ -22,7 +25,12 @@ export function retryPolicy(own: HttpRetry | undefined, mesh: ResolvedMeshConfig
     perTryTimeout: duration(settings.perTryTimeout),
     retryBackOff: settings.backoff ? { baseInterval: duration(settings.backoff) } : undefined,
     retryHostPredicate: ignorePrevious
-      ? [{ name: 'envoy.retry_host_predicates.previous_hosts', configType: { case: 'typedConfig', value: any(PreviousHostsPredicateSchema, {}) } }]
+      ? [
+          {
+            name: 'envoy.retry_host_predicates.previous_hosts',
+            configType: { case: 'typedConfig', value: any(PreviousHostsPredicateSchema, {}) },
+          },
+        ]
       : [],
     hostSelectionRetryMaxAttempts: ignorePrevious ? 5n : 0n,
   };

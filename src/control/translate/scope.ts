@@ -1,9 +1,9 @@
 /** Who a configuration is for. Two proxies with the same key get the same resources, so the key is what caches go by. */
 import type { JsonObject } from '@bufbuild/protobuf';
-import type { Snapshot } from '../model/snapshot.ts';
 import type { Labels } from '../model/selector.ts';
 import { matchesLabels } from '../model/selector.ts';
 import type { Service, ServicePort } from '../model/service.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 import { type Locality, nowhere, type Workload } from '../model/workload.ts';
 
 /** What a proxy says of itself when it connects. */
@@ -42,7 +42,8 @@ export function scopeOf(node: ProxyNode, snapshot: Snapshot): Scope {
   const workload = snapshot.workloadByName.get(`${namespace}/${name.slice(0, dot)}`) ?? snapshot.workloadByIp.get(ip);
   const labels = workload?.labels ?? asLabels(node.metadata.LABELS);
   const serviceAccount =
-    workload?.serviceAccount ?? (typeof node.metadata.SERVICE_ACCOUNT === 'string' ? node.metadata.SERVICE_ACCOUNT : 'default');
+    workload?.serviceAccount ??
+    (typeof node.metadata.SERVICE_ACCOUNT === 'string' ? node.metadata.SERVICE_ACCOUNT : 'default');
   const locality = workload?.locality ?? node.locality ?? nowhere;
   const inbound = inboundPorts(namespace, labels, workload, snapshot);
   const relevant = Object.entries(labels)
@@ -57,20 +58,27 @@ export function scopeOf(node: ProxyNode, snapshot: Snapshot): Scope {
 
 function asLabels(value: unknown): Labels {
   if (typeof value !== 'object' || value === null) return {};
-  return Object.fromEntries(Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+  return Object.fromEntries(
+    Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
 }
 
 /** By the workload's port; of two services on one port the older is first and decides (Istio warns of it as well). */
-function inboundPorts(namespace: string, labels: Labels, workload: Workload | undefined, snapshot: Snapshot): InboundPort[] {
+function inboundPorts(
+  namespace: string,
+  labels: Labels,
+  workload: Workload | undefined,
+  snapshot: Snapshot,
+): InboundPort[] {
   const byTarget = new Map<number, InboundPort>();
   for (const service of snapshot.services) {
     if (service.namespace !== namespace || !service.selector || Object.keys(service.selector).length === 0) continue;
     if (!matchesLabels(service.selector, labels)) continue;
     for (const port of service.ports) {
       const target = typeof port.target === 'number' ? port.target : (workload?.ports[port.target] ?? 0);
-      if (target > 0 && port.protocol !== 'udp' && !byTarget.has(target)) byTarget.set(target, { service, port, target });
+      if (target > 0 && port.protocol !== 'udp' && !byTarget.has(target))
+        byTarget.set(target, { service, port, target });
     }
   }
   return [...byTarget.values()].sort((a, b) => a.target - b.target);
 }
-

@@ -7,10 +7,21 @@ import type { StringMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/st
 export type StringMatcher = MessageInitShape<typeof StringMatcherSchema>;
 export type HeaderMatcher = MessageInitShape<typeof HeaderMatcherSchema>;
 
-export const exact = (value: string, ignoreCase = false): StringMatcher => ({ matchPattern: { case: 'exact', value }, ignoreCase });
-export const prefix = (value: string, ignoreCase = false): StringMatcher => ({ matchPattern: { case: 'prefix', value }, ignoreCase });
-export const suffix = (value: string, ignoreCase = false): StringMatcher => ({ matchPattern: { case: 'suffix', value }, ignoreCase });
-export const regex = (value: string): StringMatcher => ({ matchPattern: { case: 'safeRegex', value: { regex: value } } });
+export const exact = (value: string, ignoreCase = false): StringMatcher => ({
+  matchPattern: { case: 'exact', value },
+  ignoreCase,
+});
+export const prefix = (value: string, ignoreCase = false): StringMatcher => ({
+  matchPattern: { case: 'prefix', value },
+  ignoreCase,
+});
+export const suffix = (value: string, ignoreCase = false): StringMatcher => ({
+  matchPattern: { case: 'suffix', value },
+  ignoreCase,
+});
+export const regex = (value: string): StringMatcher => ({
+  matchPattern: { case: 'safeRegex', value: { regex: value } },
+});
 
 /** Null for a match with nothing in it, which Istio reads as "present". */
 export function stringMatcher(match: StringMatch | null | undefined): StringMatcher | null {

@@ -5,7 +5,11 @@ import { ApiConfigSource_ApiType, ApiVersion } from '../../xds/gen/envoy/config/
 import { RawBufferSchema } from '../../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import { TlsParameters_TlsProtocol } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import type { SdsSecretConfigSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
-import { type CommonTlsContextSchema, DownstreamTlsContextSchema, UpstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import {
+  type CommonTlsContextSchema,
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+} from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import type { StringMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/string_pb.js';
 import { any } from './message.ts';
 
@@ -39,7 +43,10 @@ function fromControlPlane(name: string): MessageInitShape<typeof SdsSecretConfig
 function meshContext(alpn: string[], subjectAltNames: StringMatcher[]): CommonTls {
   return {
     alpnProtocols: alpn,
-    tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
+    tlsParams: {
+      tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
+      tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+    },
     tlsCertificateSdsSecretConfigs: [fromAgent('default')],
     validationContextType: {
       case: 'combinedValidationContext',
@@ -74,18 +81,27 @@ export const rawSocket: TransportSocket = {
   configType: { case: 'typedConfig', value: any(RawBufferSchema, {}) },
 };
 
-export function meshUpstream(sni: string, alpn: readonly string[], subjectAltNames: readonly string[]): TransportSocket {
+export function meshUpstream(
+  sni: string,
+  alpn: readonly string[],
+  subjectAltNames: readonly string[],
+): TransportSocket {
   return {
     name: tlsSocket,
     configType: {
       case: 'typedConfig',
-      value: any(UpstreamTlsContextSchema, { sni, commonTlsContext: meshContext([...alpn], subjectAltNames.map(exactly)) }),
+      value: any(UpstreamTlsContextSchema, {
+        sni,
+        commonTlsContext: meshContext([...alpn], subjectAltNames.map(exactly)),
+      }),
     },
   };
 }
 
 export function meshDownstream(trustDomains: readonly string[], alpn: readonly string[]): TransportSocket {
-  const prefixes: StringMatcher[] = trustDomains.map((domain) => ({ matchPattern: { case: 'prefix', value: `spiffe://${domain}/` } }));
+  const prefixes: StringMatcher[] = trustDomains.map((domain) => ({
+    matchPattern: { case: 'prefix', value: `spiffe://${domain}/` },
+  }));
   return {
     name: tlsSocket,
     configType: {
@@ -139,11 +155,18 @@ export function plainUpstream(settings: OriginationSettings): TransportSocket {
         trustedCa: { specifier: { case: 'filename', value: trusted } },
       },
     };
-  return { name: tlsSocket, configType: { case: 'typedConfig', value: any(UpstreamTlsContextSchema, { sni, commonTlsContext: common }) } };
+  return {
+    name: tlsSocket,
+    configType: { case: 'typedConfig', value: any(UpstreamTlsContextSchema, { sni, commonTlsContext: common }) },
+  };
 }
 
 /** A gateway server's TLS: SIMPLE shows a certificate, MUTUAL asks for one as well, ISTIO_MUTUAL is the mesh's own. */
-export function gatewayDownstream(credential: string, mode: 'SIMPLE' | 'MUTUAL' | 'OPTIONAL_MUTUAL', subjectAltNames: readonly string[]): TransportSocket {
+export function gatewayDownstream(
+  credential: string,
+  mode: 'SIMPLE' | 'MUTUAL' | 'OPTIONAL_MUTUAL',
+  subjectAltNames: readonly string[],
+): TransportSocket {
   const common: CommonTls = {
     alpnProtocols: ['h2', 'http/1.1'],
     tlsCertificateSdsSecretConfigs: [fromControlPlane(`kubernetes://${credential}`)],

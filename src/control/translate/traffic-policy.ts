@@ -1,8 +1,8 @@
 /** Which DestinationRule speaks for a host, and what its policies come to for one port and subset. */
 import type { DestinationRule, Subset, TrafficPolicy } from '../../api/istio/destination-rule.ts';
-import type { Snapshot } from '../model/snapshot.ts';
 import { coversHost, fullHost, isVisible } from '../model/selector.ts';
 import type { Service } from '../model/service.ts';
+import type { Snapshot } from '../model/snapshot.ts';
 
 export type Policy = Pick<TrafficPolicy, 'connectionPool' | 'loadBalancer' | 'outlierDetection' | 'tls'>;
 
@@ -51,11 +51,21 @@ function indexOf(snapshot: Snapshot): Map<string, NamespaceRules> {
 function merge(first: DestinationRule | undefined, second: DestinationRule): DestinationRule {
   if (!first) return second;
   const known = new Set(first.spec.subsets?.map(({ name }) => name));
-  const subsets = [...(first.spec.subsets ?? []), ...(second.spec.subsets ?? []).filter(({ name }) => !known.has(name))];
-  return { ...first, spec: { ...first.spec, subsets, trafficPolicy: first.spec.trafficPolicy ?? second.spec.trafficPolicy } };
+  const subsets = [
+    ...(first.spec.subsets ?? []),
+    ...(second.spec.subsets ?? []).filter(({ name }) => !known.has(name)),
+  ];
+  return {
+    ...first,
+    spec: { ...first.spec, subsets, trafficPolicy: first.spec.trafficPolicy ?? second.spec.trafficPolicy },
+  };
 }
 
-function match(rules: NamespaceRules, host: string, visible: (rule: DestinationRule) => boolean): DestinationRule | null {
+function match(
+  rules: NamespaceRules,
+  host: string,
+  visible: (rule: DestinationRule) => boolean,
+): DestinationRule | null {
   const exact = rules.exact.get(host);
   if (exact && visible(exact)) return exact;
   for (const [pattern, rule] of rules.wildcards) if (coversHost(pattern, host) && visible(rule)) return rule;

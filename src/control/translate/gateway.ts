@@ -1,0 +1,284 @@
+/** Gateways: the listeners and routes of proxies that stand at the edge. */
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { Gateway, Server } from '../../api/istio/gateway.ts';
+import type { VirtualService } from '../../api/istio/virtual-service.ts';
+import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { FilterChainSchema } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import {
+  VirtualHost_TlsRequirementType as RequireTls,
+  type Route,
+  VirtualHostSchema,
+} from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { compare, coversHost, fullHost, isVisible, matchesLabels } from '../model/selector.ts';
+import type { Snapshot } from '../model/snapshot.ts';
+import { authorization } from './authorization.ts';
+import { httpManager } from './http-manager.ts';
+import { gatewayName, httpRoutes, type RouteContext } from './http-route.ts';
+import { tlsInspector } from './listener-filters.ts';
+import { socketAddress } from './message.ts';
+import { blackHoleCluster } from './names.ts';
+import { targetsOf } from './outbound.ts';
+import type { Problems } from './problem.ts';
+import type { Scope } from './scope.ts';
+import { tcpProxy } from './tcp-filter.ts';
+import { gatewayDownstream, meshAlpn, meshDownstream } from './tls.ts';
+
+type FilterChain = Exclude<MessageInitShape<typeof FilterChainSchema>, { $typeName: string }>;
+
+interface BoundServer {
+  gateway: Gateway;
+  server: Server;
+  index: number;
+  /** What the proxy listens on: the Service's target port where one maps the server's port. */
+  port: number;
+}
+
+export interface GatewayTranslation {
+  listeners: Listener[];
+  routes: RouteConfiguration[];
+}
+
+export function gatewayResources(snapshot: Snapshot, scope: Scope, problems: Problems): GatewayTranslation {
+  const byPort = new Map<number, BoundServer[]>();
+  for (const gateway of [...snapshot.gateways.values()].sort((a, b) => compare(nameOf(a), nameOf(b)))) {
+    if (Object.keys(gateway.spec.selector ?? {}).length === 0 || !matchesLabels(gateway.spec.selector, scope.labels))
+      continue;
+    for (const [index, server] of (gateway.spec.servers ?? []).entries()) {
+      const port = scope.inbound.find(({ port: own }) => own.port === server.port.number)?.target ?? server.port.number;
+      const list = byPort.get(port);
+      if (list) list.push({ gateway, server, index, port });
+      else byPort.set(port, [{ gateway, server, index, port }]);
+    }
+  }
+  const result: GatewayTranslation = { listeners: [], routes: [] };
+  for (const [port, servers] of [...byPort].sort(([a], [b]) => a - b))
+    build(snapshot, scope, problems, port, servers, result);
+  return result;
+}
+
+const nameOf = ({ metadata }: { metadata: { namespace?: string; name?: string } }) =>
+  `${metadata.namespace}/${metadata.name}`;
+
+function build(
+  snapshot: Snapshot,
+  scope: Scope,
+  problems: Problems,
+  port: number,
+  servers: BoundServer[],
+  result: GatewayTranslation,
+): void {
+  const chains: FilterChain[] = [];
+  const plain = servers.filter(({ server }) => isPlainHttp(server));
+  const secured = servers.filter(({ server }) => !isPlainHttp(server));
+  const filters = authorization(snapshot, scope, problems);
+  if (plain.length > 0) {
+    const name = `http.${port}`;
+    result.routes.push(routes(snapshot, scope, problems, name, plain));
+    chains.push({
+      filters: [
+        httpManager(snapshot, {
+          statPrefix: `outbound_0.0.0.0_${port}`,
+          side: 'gateway',
+          routes: name,
+          filters: filters.http,
+        }),
+      ],
+    });
+  }
+  for (const bound of secured) {
+    const { server, gateway, index } = bound;
+    const mode = server.tls?.mode ?? 'SIMPLE';
+    const hosts = server.hosts.map((host) => host.split('/').at(-1) as string);
+    const serverNames = hosts.includes('*') ? [] : hosts;
+    const path = `spec.servers[${index}]`;
+    const protocol = server.port.protocol.toUpperCase();
+    if (protocol === 'TCP' || mode === 'PASSTHROUGH' || mode === 'AUTO_PASSTHROUGH') {
+      if (mode === 'AUTO_PASSTHROUGH')
+        problems.add(gateway, `${path}.tls.mode`, 'AUTO_PASSTHROUGH is not supported yet');
+      else chains.push(...opaque(snapshot, scope, problems, bound, serverNames));
+      continue;
+    }
+    const credential = server.tls?.credentialName ?? server.tls?.credentialNames?.[0] ?? '';
+    if (mode !== 'ISTIO_MUTUAL' && !credential) {
+      problems.add(
+        gateway,
+        `${path}.tls.credentialName`,
+        'a certificate is needed: name a Secret of the gateway’s namespace',
+      );
+      continue;
+    }
+    const name = `https.${server.port.number}.${server.port.name}.${gateway.metadata.name}.${gateway.metadata.namespace}`;
+    result.routes.push(routes(snapshot, scope, problems, name, [bound]));
+    chains.push({
+      filterChainMatch: { serverNames },
+      filters: [
+        httpManager(snapshot, {
+          statPrefix: `outbound_0.0.0.0_${port}`,
+          side: 'gateway',
+          routes: name,
+          filters: filters.http,
+        }),
+      ],
+      transportSocket:
+        mode === 'ISTIO_MUTUAL'
+          ? meshDownstream([snapshot.mesh.trustDomain], meshAlpn.http)
+          : gatewayDownstream(credential, mode === 'SIMPLE' ? 'SIMPLE' : mode, server.tls?.subjectAltNames ?? []),
+    });
+  }
+  if (chains.length === 0) return;
+  result.listeners.push(
+    create(ListenerSchema, {
+      name: `0.0.0.0_${port}`,
+      address: socketAddress('0.0.0.0', port),
+      trafficDirection: TrafficDirection.OUTBOUND,
+      listenerFilters: secured.length > 0 ? [tlsInspector] : [],
+      filterChains: chains,
+    }),
+  );
+}
+
+function isPlainHttp({ port, tls }: Server): boolean {
+  return (
+    ['HTTP', 'HTTP2', 'GRPC', 'GRPC-WEB'].includes(port.protocol.toUpperCase()) &&
+    (!tls || tls.httpsRedirect === true || tls.mode === undefined)
+  );
+}
+
+/** Hosts of all servers on a port, each with the routes of the VirtualServices bound to it; what none has is 404. */
+function routes(
+  snapshot: Snapshot,
+  scope: Scope,
+  problems: Problems,
+  name: string,
+  servers: BoundServer[],
+): RouteConfiguration {
+  const byHost = new Map<string, { routes: Route[]; redirects: boolean }>();
+  for (const { gateway, server } of servers) {
+    const redirects = server.tls?.httpsRedirect === true;
+    const context: RouteContext = {
+      snapshot,
+      problems,
+      namespace: scope.namespace,
+      labels: scope.labels,
+      gateway: nameOf(gateway),
+      port: server.port.number,
+    };
+    for (const resource of snapshot.virtualServices) {
+      if (!isBound(snapshot, resource, gateway)) continue;
+      for (const host of boundHosts(snapshot, resource, gateway, server)) {
+        const entry = byHost.get(host) ?? { routes: [], redirects };
+        // On gateways VirtualServices of one host merge: routes of the older first, catch-alls last (Istio).
+        entry.routes.push(...httpRoutes(context, resource));
+        byHost.set(host, entry);
+      }
+    }
+    if (redirects)
+      for (const host of server.hosts.map((each) => each.split('/').at(-1) as string))
+        if (!byHost.has(host)) byHost.set(host, { routes: [], redirects });
+  }
+  return create(RouteConfigurationSchema, {
+    name,
+    validateClusters: false,
+    ignorePortInHostMatching: true,
+    maxDirectResponseBodySizeBytes: 1_048_576,
+    virtualHosts:
+      byHost.size === 0
+        ? [{ name: 'blackhole:404', domains: ['*'] }]
+        : [...byHost]
+            .sort(([a], [b]) => compare(a, b))
+            .map(([host, entry]) =>
+              create(VirtualHostSchema, {
+                name: `${host}:${servers[0].port}`,
+                domains: [host],
+                routes: catchAllsLast(entry.routes),
+                requireTls: entry.redirects ? RequireTls.ALL : RequireTls.NONE,
+                includeRequestAttemptCount: true,
+              }),
+            ),
+  });
+}
+
+function catchAllsLast(routes: Route[]): Route[] {
+  const isCatchAll = ({ match }: Route) =>
+    match?.pathSpecifier.case === 'prefix' &&
+    match.pathSpecifier.value === '/' &&
+    match.headers.length === 0 &&
+    match.queryParameters.length === 0;
+  return [...routes.filter((route) => !isCatchAll(route)), ...routes.filter(isCatchAll)];
+}
+
+function isBound(snapshot: Snapshot, resource: VirtualService, gateway: Gateway): boolean {
+  const { gateways, exportTo } = resource.spec;
+  if (!gateways?.some((name) => gatewayName(name, resource) === nameOf(gateway))) return false;
+  return isVisible(
+    exportTo?.length ? exportTo : snapshot.mesh.defaultVirtualServiceExportTo,
+    resource.metadata.namespace ?? '',
+    gateway.metadata.namespace ?? '',
+  );
+}
+
+/** Where a server's hosts (`namespace/host`) and a VirtualService's meet: the narrower of the two. */
+function boundHosts(snapshot: Snapshot, resource: VirtualService, gateway: Gateway, server: Server): string[] {
+  const found = new Set<string>();
+  for (const given of resource.spec.hosts ?? []) {
+    const host = fullHost(given, resource.metadata.namespace ?? '', snapshot.domain);
+    for (const served of server.hosts) {
+      const slash = served.indexOf('/');
+      const namespace = slash < 0 ? '*' : served.slice(0, slash);
+      const pattern = slash < 0 ? served : served.slice(slash + 1);
+      const own = resource.metadata.namespace;
+      if (namespace !== '*' && namespace !== own && !(namespace === '.' && own === gateway.metadata.namespace))
+        continue;
+      if (coversHost(pattern, host)) found.add(host);
+      else if (coversHost(host, pattern)) found.add(pattern);
+    }
+  }
+  return [...found].sort();
+}
+
+/** TCP and TLS passed through as they are, by the `tcp[]` and `tls[]` rules of the VirtualServices bound. */
+function opaque(
+  snapshot: Snapshot,
+  scope: Scope,
+  problems: Problems,
+  { gateway, server }: BoundServer,
+  serverNames: string[],
+): FilterChain[] {
+  const context: RouteContext = {
+    snapshot,
+    problems,
+    namespace: scope.namespace,
+    labels: scope.labels,
+    gateway: nameOf(gateway),
+    port: server.port.number,
+  };
+  const chains: FilterChain[] = [];
+  for (const resource of snapshot.virtualServices) {
+    if (!isBound(snapshot, resource, gateway)) continue;
+    for (const [i, rule] of (resource.spec.tls ?? []).entries()) {
+      const targets = targetsOf(context, resource, rule.route, `spec.tls[${i}]`);
+      const names = rule.match
+        .filter((match) => !match.port || match.port === server.port.number)
+        .flatMap(({ sniHosts }) => sniHosts);
+      if (targets.length > 0 && names.length > 0)
+        chains.push({
+          filterChainMatch: { serverNames: names.includes('*') ? [] : names },
+          filters: [tcpProxy(snapshot, targets[0].cluster, targets)],
+        });
+    }
+    if (server.port.protocol.toUpperCase() !== 'TCP') continue;
+    for (const [i, rule] of (resource.spec.tcp ?? []).entries()) {
+      if (rule.match?.length && !rule.match.some((match) => !match.port || match.port === server.port.number)) continue;
+      const targets = targetsOf(context, resource, rule.route, `spec.tcp[${i}]`);
+      if (targets.length > 0) return [...chains, { filters: [tcpProxy(snapshot, targets[0].cluster, targets)] }];
+    }
+  }
+  if (chains.length === 0)
+    chains.push({
+      filterChainMatch: { serverNames },
+      filters: [tcpProxy(snapshot, blackHoleCluster, blackHoleCluster)],
+    });
+  return chains;
+}

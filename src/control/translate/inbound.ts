@@ -1,0 +1,129 @@
+/** What reaches a sidecar's workload: the listener on 15006, a set of filter chains for each port. */
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import type {
+  FilterChainMatchSchema,
+  FilterChainSchema,
+} from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import type { MtlsMode } from '../model/mtls-mode.ts';
+import { isHttp, type Protocol } from '../model/protocol.ts';
+import type { Snapshot } from '../model/snapshot.ts';
+import { type Authorization, authorization } from './authorization.ts';
+import { httpManager, type NetworkFilter } from './http-manager.ts';
+import { httpInspector, originalDst, plaintextHttp, tlsInspector } from './listener-filters.ts';
+import { duration, socketAddress } from './message.ts';
+import { blackHoleCluster, inboundCluster, inboundPassthroughCluster } from './names.ts';
+import type { Problems } from './problem.ts';
+import type { Scope } from './scope.ts';
+import { tcpProxy } from './tcp-filter.ts';
+import { meshDownstream, meshServerAlpn } from './tls.ts';
+import { singleRoute } from './virtual-hosts.ts';
+
+type FilterChain = Exclude<MessageInitShape<typeof FilterChainSchema>, { $typeName: string }>;
+type Match = Exclude<MessageInitShape<typeof FilterChainMatchSchema>, { $typeName: string }>;
+
+/** Istio's; where intercepted inbound traffic arrives. */
+const inboundPort = 15_006;
+
+interface Port {
+  /** Null for all that no service names. */
+  number: number | null;
+  protocol: Protocol;
+  mode: MtlsMode;
+}
+
+export function virtualInbound(snapshot: Snapshot, scope: Scope, problems: Problems): Listener {
+  const rules = authorization(snapshot, scope, problems);
+  const modeOf = (port: number) => snapshot.mtls.modeOf(scope.namespace, scope.labels, port);
+  const ports: Port[] = scope.inbound.map(({ port, target }) => ({
+    number: target,
+    protocol: port.protocol,
+    mode: modeOf(target),
+  }));
+  const named = new Set(ports.map(({ number }) => number));
+  // A port that no service names can have a policy of its own all the same.
+  const policy = snapshot.mtls.workloadPolicy(scope.namespace, scope.labels);
+  for (const key of Object.keys(policy?.spec.portLevelMtls ?? {})) {
+    const number = Number(key);
+    if (!named.has(number)) ports.push({ number, protocol: 'auto', mode: modeOf(number) });
+  }
+  ports.push({ number: null, protocol: 'auto', mode: modeOf(0) });
+  const opaque = ports.filter(({ protocol }) => protocol === 'tcp').map(({ number }) => number as number);
+  return create(ListenerSchema, {
+    name: 'virtualInbound',
+    address: socketAddress('0.0.0.0', inboundPort),
+    useOriginalDst: true,
+    trafficDirection: TrafficDirection.INBOUND,
+    listenerFilters: [originalDst, tlsInspector, httpInspector(opaque)],
+    listenerFiltersTimeout: duration(snapshot.mesh.protocolDetectionTimeout),
+    continueOnListenerFiltersTimeout: true,
+    filterChains: [
+      {
+        name: 'virtualInbound-blackhole',
+        filterChainMatch: { destinationPort: inboundPort },
+        filters: [tcpProxy(snapshot, blackHoleCluster, blackHoleCluster)],
+      },
+      ...ports.flatMap((port) => chainsOf(snapshot, port, rules)),
+    ],
+  });
+}
+
+/**
+ *               what comes            DISABLE   PERMISSIVE                STRICT
+ *   HTTP port   mesh TLS              -         HTTP inside               HTTP inside
+ *               plaintext             HTTP      HTTP                      no chain: closed
+ *               the application's TLS relayed   relayed                   no chain: closed
+ *   TCP port    the same, with everything relayed; a detected port asks ALPN or the inspector which of the two it is.
+ */
+function chainsOf(snapshot: Snapshot, port: Port, rules: Authorization): FilterChain[] {
+  const cluster = port.number === null ? inboundPassthroughCluster : inboundCluster(port.number);
+  const label = port.number === null ? 'virtualInbound-catchall' : `0.0.0.0_${port.number}`;
+  const mesh = meshDownstream(
+    [snapshot.mesh.trustDomain, ...snapshot.mesh.trustDomainAliases],
+    ['istio-http/1.1', 'istio-peer-exchange', 'istio'],
+  );
+  const http = (): NetworkFilter[] => [
+    httpManager(snapshot, {
+      statPrefix: label === 'virtualInbound-catchall' ? 'InboundPassthroughCluster' : `inbound_${label}`,
+      side: 'inbound',
+      routes: singleRoute(cluster, `inbound|http|${port.number ?? 0}`, cluster),
+      filters: rules.http,
+    }),
+  ];
+  const tcp = (): NetworkFilter[] => [...rules.network, tcpProxy(snapshot, cluster, cluster)];
+  const chain = (name: string, match: Match, filters: NetworkFilter[], secured: boolean): FilterChain => ({
+    name: port.number === null ? `${label}${name}` : label,
+    filterChainMatch: { ...match, destinationPort: port.number ?? undefined },
+    filters,
+    transportSocket: secured ? mesh : undefined,
+  });
+  const tls = { transportProtocol: 'tls' };
+  const raw = { transportProtocol: 'raw_buffer' };
+  const chains: FilterChain[] = [];
+  const knowsHttp = isHttp(port.protocol);
+  const detects = port.protocol === 'auto';
+
+  if (port.mode !== 'DISABLE') {
+    // STRICT takes no other TLS, so only a detected port needs ALPN to tell HTTP from the rest.
+    const strict = port.mode === 'STRICT';
+    if (knowsHttp)
+      chains.push(
+        chain('-http', strict ? tls : { ...tls, applicationProtocols: [...meshServerAlpn.all] }, http(), true),
+      );
+    else if (detects) {
+      chains.push(chain('-http', { ...tls, applicationProtocols: [...meshServerAlpn.http] }, http(), true));
+      chains.push(chain('-tcp', strict ? tls : { ...tls, applicationProtocols: [...meshServerAlpn.tcp] }, tcp(), true));
+    } else
+      chains.push(chain('-tcp', strict ? tls : { ...tls, applicationProtocols: [...meshServerAlpn.all] }, tcp(), true));
+  }
+  if (port.mode !== 'STRICT') {
+    if (knowsHttp) chains.push(chain('-http-plain', raw, http(), false));
+    else if (detects) {
+      chains.push(chain('-http-plain', { ...raw, applicationProtocols: plaintextHttp }, http(), false));
+      chains.push(chain('-tcp-plain', raw, tcp(), false));
+    } else chains.push(chain('-tcp-plain', raw, tcp(), false));
+    chains.push(chain('-tls-plain', tls, tcp(), false));
+  }
+  return chains;
+}

@@ -1,0 +1,134 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createRegistry, type JsonValue, toJson } from '@bufbuild/protobuf';
+import test from 'ava';
+import fc from 'fast-check';
+import { parseAllDocuments, stringify } from 'yaml';
+import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { ClusterLoadAssignmentSchema } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { FileAccessLogSchema } from '../../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
+import { CorsPolicySchema, CorsSchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
+import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
+import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+import { HttpInspectorSchema } from '../../xds/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
+import { OriginalDstSchema } from '../../xds/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
+import { TlsInspectorSchema } from '../../xds/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
+import { HttpConnectionManagerSchema } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { RBACSchema as NetworkRbacSchema } from '../../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
+import { TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { PreviousHostsPredicateSchema } from '../../xds/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
+import { RawBufferSchema } from '../../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
+import { DownstreamTlsContextSchema, UpstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { type MeshObjects, noObjects } from '../model/objects.ts';
+import { buildSnapshot } from '../model/snapshot.ts';
+import { scopeOf } from './scope.ts';
+import { type Translation, translate } from './translate.ts';
+
+const registry = createRegistry(
+  ...[FileAccessLogSchema, CorsPolicySchema, CorsSchema, HTTPFaultSchema, RBACSchema, RouterSchema, HttpInspectorSchema],
+  ...[OriginalDstSchema, TlsInspectorSchema, HttpConnectionManagerSchema, NetworkRbacSchema, TcpProxySchema],
+  ...[PreviousHostsPredicateSchema, RawBufferSchema, DownstreamTlsContextSchema, UpstreamTlsContextSchema, HttpProtocolOptionsSchema],
+);
+
+interface Manifest {
+  apiVersion: string;
+  kind: string;
+  metadata: { name: string; namespace?: string };
+}
+
+const kinds: Readonly<Record<string, keyof MeshObjects>> = {
+  Service: 'services',
+  EndpointSlice: 'endpointSlices',
+  Pod: 'pods',
+  Namespace: 'namespaces',
+  Node: 'nodes',
+  ServiceEntry: 'serviceEntries',
+  VirtualService: 'virtualServices',
+  DestinationRule: 'destinationRules',
+  Gateway: 'gateways',
+  AuthorizationPolicy: 'authorizationPolicies',
+  PeerAuthentication: 'peerAuthentications',
+};
+
+/** Documents as a cluster's objects; the first says for which proxy. */
+function world(documents: readonly unknown[]): MeshObjects {
+  const objects: Record<string, unknown> = { ...noObjects };
+  for (const key of Object.values(kinds)) objects[key] = new Map();
+  for (const document of documents as Manifest[]) {
+    if (document.kind === 'MeshConfig') {
+      objects.meshConfig = (document as unknown as { spec: unknown }).spec;
+      continue;
+    }
+    const { name, namespace } = document.metadata;
+    const key = namespace ? `${namespace}/${name}` : name;
+    (objects[kinds[document.kind]] as Map<string, unknown>).set(key, document);
+  }
+  return objects as unknown as MeshObjects;
+}
+
+function readable(translation: Translation): Record<string, JsonValue> {
+  const sorted = <T extends { name?: string; clusterName?: string }>(list: T[]) =>
+    [...list].sort((a, b) => ((a.name ?? a.clusterName ?? '') < (b.name ?? b.clusterName ?? '') ? -1 : 1));
+  const options = { registry, useProtoFieldName: true } as const;
+  return {
+    clusters: sorted(translation.clusters).map((message) => toJson(ClusterSchema, message, options)),
+    endpoints: sorted(translation.endpoints).map((message) => toJson(ClusterLoadAssignmentSchema, message, options)),
+    listeners: sorted(translation.listeners).map((message) => toJson(ListenerSchema, message, options)),
+    routes: sorted(translation.routes).map((message) => toJson(RouteConfigurationSchema, message, options)),
+    problems: translation.problems as unknown as JsonValue,
+  };
+}
+
+const folder = join(import.meta.dirname, 'testdata');
+const shared = parseAllDocuments(readFileSync(join(folder, 'bookinfo.yaml'), 'utf8')).map((document) => document.toJS());
+
+function read(name: string): { node: { id: string; metadata: Record<string, string> }; documents: unknown[] } {
+  const [node, ...documents] = parseAllDocuments(readFileSync(join(folder, name), 'utf8')).map((document) => document.toJS());
+  return { node, documents: [...shared, ...documents] };
+}
+
+const inputs = readdirSync(folder).filter((name) => name.endsWith('.in.yaml'));
+
+for (const name of inputs)
+  test(`golden: ${name}`, (t) => {
+    const { node, documents } = read(name);
+    const snapshot = buildSnapshot(world(documents), null);
+    const made = stringify(readable(translate(snapshot, scopeOf(node, snapshot))), { lineWidth: 140, aliasDuplicateObjects: false });
+    const golden = join(folder, name.replace('.in.yaml', '.out.yaml'));
+    if (process.env.UPDATE_GOLDENS) writeFileSync(golden, made);
+    t.is(made, readFileSync(golden, 'utf8'));
+  });
+
+test('the order in which objects come does not matter', (t) => {
+  fc.assert(
+    fc.property(fc.constantFrom(...inputs), fc.infiniteStream(fc.nat()), (name, numbers) => {
+      const { node, documents } = read(name);
+      const shuffled = documents.map((document) => ({ document, key: numbers.next().value as number })).sort((a, b) => a.key - b.key);
+      const straight = buildSnapshot(world(documents), null);
+      const mixed = buildSnapshot(world(shuffled.map(({ document }) => document)), null);
+      t.deepEqual(readable(translate(mixed, scopeOf(node, mixed))), readable(translate(straight, scopeOf(node, straight))));
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test('a snapshot keeps what did not change, and counts only configuration as such', (t) => {
+  const objects = world(shared);
+  const first = buildSnapshot(objects, null);
+  const second = buildSnapshot({ ...objects, endpointSlices: new Map() }, first);
+  t.is(second.services, first.services);
+  t.is(second.mesh, first.mesh);
+  t.is(second.configVersion, first.configVersion);
+  t.deepEqual(second.endpoints(second.serviceByHost.get('ratings.default.svc.cluster.local')!, second.serviceByHost.get('ratings.default.svc.cluster.local')!.ports[0]), []);
+  const third = buildSnapshot({ ...objects, virtualServices: new Map() }, second);
+  t.is(third.configVersion, second.configVersion + 1);
+});
+
+test('a node id that is none of a proxy is refused by name', (t) => {
+  const snapshot = buildSnapshot(noObjects, null);
+  t.throws(() => scopeOf({ id: 'curl', metadata: {} }, snapshot), { message: /"curl".*sidecar~/ });
+});

@@ -1,0 +1,68 @@
+/** A snapshot and a scope to what the proxies of that scope are sent. Pure: nothing is asked but the two arguments. */
+import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import type { Snapshot } from '../model/snapshot.ts';
+import { fixedClusters, inboundClusters, outboundClusters } from './cluster.ts';
+import { assignment, goesByLocality } from './endpoints.ts';
+import { gatewayResources } from './gateway.ts';
+import { virtualInbound } from './inbound.ts';
+import { outboundCluster } from './names.ts';
+import { outboundListeners } from './outbound.ts';
+import { type Problem, Problems } from './problem.ts';
+import type { Scope } from './scope.ts';
+import { destinationRuleOf } from './traffic-policy.ts';
+import { httpPorts, outboundRouteConfiguration, visibleServices } from './virtual-hosts.ts';
+
+export interface Translation {
+  clusters: Cluster[];
+  /** For the clusters that ask for theirs by EDS. */
+  endpoints: ClusterLoadAssignment[];
+  listeners: Listener[];
+  routes: RouteConfiguration[];
+  problems: Problem[];
+}
+
+export function translate(snapshot: Snapshot, scope: Scope): Translation {
+  const problems = new Problems();
+  const services = visibleServices(snapshot, scope.namespace);
+  const { connectTimeout } = snapshot.mesh;
+  const clusters = fixedClusters(scope.kind, connectTimeout);
+  if (scope.kind === 'sidecar') clusters.push(...inboundClusters(scope, connectTimeout));
+  for (const service of services) clusters.push(...outboundClusters(snapshot, scope, service));
+
+  let listeners: Listener[];
+  let routes: RouteConfiguration[];
+  if (scope.kind === 'sidecar') {
+    listeners = [virtualInbound(snapshot, scope, problems), ...outboundListeners(snapshot, scope, problems)];
+    routes = httpPorts(services).map((port) => outboundRouteConfiguration(snapshot, scope, port, problems));
+  } else ({ listeners, routes } = gatewayResources(snapshot, scope, problems));
+
+  return { clusters, endpoints: endpoints(snapshot, scope), listeners, routes, problems: problems.list() };
+}
+
+function endpoints(snapshot: Snapshot, scope: Scope): ClusterLoadAssignment[] {
+  const found: ClusterLoadAssignment[] = [];
+  for (const service of visibleServices(snapshot, scope.namespace)) {
+    if (service.resolution !== 'endpoints') continue;
+    const subsets = destinationRuleOf(snapshot, service, scope.namespace)?.spec.subsets ?? [];
+    for (const port of service.ports) {
+      if (port.protocol === 'udp') continue;
+      for (const subset of [null, ...subsets]) {
+        const from = goesByLocality(snapshot, service, port, subset, scope.namespace) ? scope.locality : null;
+        found.push(
+          assignment(
+            snapshot,
+            service,
+            port,
+            subset,
+            outboundCluster(port.port, subset?.name ?? '', service.host),
+            from,
+          ),
+        );
+      }
+    }
+  }
+  return found;
+}
