@@ -42,16 +42,18 @@ function elsewhere(wrap: string): Promise<number> {
   return promise;
 }
 
-async function prepare(cluster: Promise<Cluster>): Promise<Cluster> {
-  const why = await obstacle(imagePackages);
+/** Brings the cluster up and builds the images at the same time, then puts the images there. */
+async function prepare(provider: Provider, create: () => Promise<Cluster>): Promise<Cluster> {
+  const packages = [...imagePackages, ...provider.packages];
+  const why = await obstacle(packages);
   if (why) throw new Error(`images cannot be built: ${why}`);
-  const built = (async () => {
-    await install(imagePackages, progress);
-    return [await buildTestImages(), await buildLateenImage()];
-  })();
-  const [ready, archives] = await Promise.all([cluster, built]);
-  for (const archive of archives) await loadOnce(ready, archive);
-  return ready;
+  await install(packages, progress);
+  const build = async () => [await buildTestImages(), await buildLateenImage()];
+  const [cluster, archives] = await Promise.allSettled([create(), build()]);
+  if (cluster.status === 'rejected') throw cluster.reason;
+  if (archives.status === 'rejected') throw archives.reason;
+  for (const archive of archives.value) await loadOnce(cluster.value, archive);
+  return cluster.value;
 }
 
 /** A node that has an archive's images says so in an annotation, so that a kept cluster is given only what changed. */
@@ -145,7 +147,9 @@ async function main(): Promise<number> {
   endOnSignal(end);
   let totals: Totals = { passed: 0, failed: 1 };
   try {
-    const cluster = await prepare(clusterOf(provider, name, Number(options.nodes), options.cluster !== undefined));
+    const cluster = await prepare(provider, () =>
+      clusterOf(provider, name, Number(options.nodes), options.cluster !== undefined),
+    );
     totals = await tests(cluster, options.only, running.signal);
     if (options.keep) tellHowToReach(cluster);
   } catch (error) {

@@ -1,3 +1,4 @@
+import type { DebianPackage } from '../local/debian.ts';
 import type { CommandOptions, CommandResult } from './command.ts';
 
 /** Where a test can reach something of the cluster from its own process. */
@@ -45,6 +46,8 @@ export type Availability = { ok: true; why: string } | { ok: false; why: string 
 
 export interface Provider {
   readonly name: string;
+  /** Debian packages that `create` installs when they are missing. */
+  readonly packages: DebianPackage[];
   available(): Promise<Availability>;
   /** Makes a cluster, first clearing away what an earlier one of the same name left. `progress` is given one line a step. */
   create(name: string, options: { nodes: number; progress: (line: string) => void }): Promise<Cluster>;

@@ -82,6 +82,7 @@ async function attach(name: string): Promise<Cluster | null> {
 /** `kind`, where a Docker engine answers. `LATEEN_KIND_IMAGE` names the node image. */
 export const kindProvider: Provider = {
   name: 'kind',
+  packages: [],
   available,
   create: (name, { nodes, progress }) => create(name, nodes, progress),
   attach,

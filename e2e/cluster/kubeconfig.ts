@@ -46,6 +46,7 @@ async function attach(name: string): Promise<Cluster> {
 /** A cluster that is there already, by the environment variable KUBECONFIG. */
 export const kubeconfigProvider: Provider = {
   name: 'kubeconfig',
+  packages: [],
   available,
   create: attach,
   attach,

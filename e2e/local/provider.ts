@@ -178,6 +178,7 @@ async function attach(name: string): Promise<Cluster | null> {
 /** Real Kubernetes programs, built from their Go modules, in network namespaces of this machine that have no way out. */
 export const localProvider: Provider = {
   name: 'local',
+  packages: nodePackages,
   available,
   create: (name, { nodes, progress }) => create(name, nodes, progress),
   attach,
