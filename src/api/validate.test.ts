@@ -113,6 +113,11 @@ const cases: Array<[string, unknown, string[]]> = [
 
 for (const [title, object, problems] of cases) test(title, (t) => t.deepEqual(told(object), problems));
 
+test('a spec that is not there lacks what it must have', (t) => {
+  const object = { apiVersion: 'networking.istio.io/v1', kind: 'DestinationRule', metadata: { name: 'x' }, spec: null };
+  t.deepEqual(told(object), ['DestinationRule x: spec.host: is required']);
+});
+
 test('knows what it checks', (t) => {
   t.true(isChecked(sound));
   for (const other of [null, 'x', {}, { ...sound, apiVersion: 'v1' }, { apiVersion: 'v1', kind: 'Pod' }])

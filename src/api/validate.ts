@@ -75,14 +75,11 @@ export function validate(given: unknown): Validation {
     }
   const hasMetadata = checkMetadata(checks.kind, metadata, findings);
 
-  let sound = true;
-  if (spec === undefined && checks.kind.specIsRequired) {
-    findings.error(['spec'], 'is required', 'required');
-    sound = false;
-  }
-  if (spec !== undefined) {
+  let sound = false;
+  if (spec === undefined && checks.kind.specIsRequired) findings.error(['spec'], 'is required', 'required');
+  else {
     findings.enter('spec');
-    sound = checks.spec(spec, findings);
+    sound = checks.spec(spec ?? {}, findings);
     findings.leave();
   }
   if (status !== undefined) {
