@@ -53,7 +53,7 @@ const common = {
   minify: true,
   keepNames: true,
   legalComments: 'none' as const,
-  logLevel: 'error' as const,
+  logLevel: 'silent' as const,
   // CommonJS packages inside of an ESM bundle ask for these.
   banner: { js: "import{createRequire as $cr}from'node:module';const require=$cr(import.meta.url);" },
   define: { 'process.env.NODE_ENV': '"production"' },

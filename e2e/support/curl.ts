@@ -62,7 +62,7 @@ export async function curlFrom(place: Place, url: string, options: CurlOptions =
     headers,
     body: rest,
     exitCode: code,
-    error: stderr.trim(),
+    error: stderr.replace(/command terminated with exit code \d+\s*$/, '').trim(),
     durationMs: (seconds || 0) * 1000,
   };
 }
