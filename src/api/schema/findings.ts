@@ -2,13 +2,16 @@ import { formatPath, type Path, type Problem, type ProblemCode, type Report, typ
 
 /** Collects problems while a validator walks an object; knows where the walk is. */
 export class Findings implements Report {
-  /** More problems than this help nobody; the rest is counted in one last entry. */
-  static readonly maxOfEach = 100;
-
+  readonly #maxOfEach: number;
   readonly #at: Array<string | number> = [];
   readonly #errors: Problem[] = [];
   readonly #warnings: Problem[] = [];
   #leftOut = 0;
+
+  /** More than a hundred errors, or warnings, help nobody; the rest is counted in one last entry. */
+  constructor(maxOfEach = 100) {
+    this.#maxOfEach = maxOfEach;
+  }
 
   enter(segment: string | number): void {
     this.#at.push(segment);
@@ -27,7 +30,7 @@ export class Findings implements Report {
   }
 
   #add(list: Problem[], path: Path, message: string, code: ProblemCode): void {
-    if (list.length >= Findings.maxOfEach) this.#leftOut++;
+    if (list.length >= this.#maxOfEach) this.#leftOut++;
     else list.push({ path: formatPath([...this.#at, ...path]), message, code });
   }
 
