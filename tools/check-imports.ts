@@ -49,8 +49,9 @@ const house: Record<string, Room> = {
       'yaml',
     ],
   },
+  up: { rooms: ['api', 'cli', 'control', 'kube', 'lib', 'operator', 'webhook', 'xds'], packages: ['yaml'] },
   cli: {
-    rooms: ['api', 'kube', 'lib', 'operator', 'webhook', 'control', 'proxy', 'xds'],
+    rooms: ['api', 'kube', 'lib', 'up', 'operator', 'webhook', 'control', 'proxy', 'xds'],
     packages: ['yaml', '@bufbuild/protobuf'],
   },
 };

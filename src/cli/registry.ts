@@ -23,6 +23,7 @@ export const registry: Readonly<Record<string, Entry>> = {
     aliases: ['ps'],
     load: () => import('./verbs/proxy-status.ts'),
   },
+  up: { summary: 'Run a mesh on this machine, without Kubernetes', load: () => import('./verbs/up.ts') },
   validate: { summary: 'Check Istio resources in files', aliases: ['v'], load: () => import('./verbs/validate.ts') },
   uninstall: { summary: 'Remove the mesh from a cluster', load: () => import('./verbs/uninstall.ts') },
   version: {

@@ -1,0 +1,101 @@
+/**
+ * The half of `lateen up` that stays in the user's own namespaces: it makes a set of namespaces for the mesh, hands the terminal
+ * to what runs inside, and lends the ingress gateway a port on loopback. When it ends, the kernel takes all the rest away.
+ */
+import { spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
+const needed = ['unshare', 'nsenter', 'ip', 'iptables-restore', 'mount'];
+
+/** What is missing for namespaces and real iptables, or null when nothing is. */
+export function lacking(path = process.env.PATH ?? ''): string | null {
+  if (process.platform !== 'linux') return `network namespaces need Linux; this is ${process.platform}`;
+  if (process.getuid?.() !== 0) return 'network namespaces and iptables need root';
+  const folders = [...path.split(delimiter), '/usr/sbin', '/sbin'];
+  const missing = needed.filter((name) => !folders.some((folder) => isExecutable(join(folder, name))));
+  return missing.length > 0
+    ? `these commands are missing: ${missing.join(', ')} (Debian: iproute2, iptables, util-linux)`
+    : null;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export interface OutsideOptions {
+  /** Arguments for the inner run, besides the folder that it works in. */
+  args: string[];
+  /** 0 takes any free port. */
+  port: number;
+  signal: AbortSignal;
+}
+
+/** Runs the mesh in namespaces of its own until it ends; returns its exit code. */
+export async function runInNamespaces({ args, port, signal }: OutsideOptions): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'lateen-up-'));
+  const socket = join(folder, 'ingress.sock');
+  const server = await lend(port, socket);
+  try {
+    const address = server.address() as AddressInfo;
+    const child = spawn(
+      'unshare',
+      [
+        ...['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'],
+        ...[
+          process.execPath,
+          ...process.execArgv,
+          join(import.meta.dirname, 'inside.ts'),
+          folder,
+          String(address.port),
+          ...args,
+        ],
+      ],
+      // Its standard input is the life line: when this process ends, however it ends, the inside sees it close.
+      { stdio: ['pipe', 'inherit', 'inherit'], env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` } },
+    );
+    const stop = () => child.stdin?.end();
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    return await new Promise<number>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('exit', (code) => resolve(code ?? 1));
+    });
+  } finally {
+    server.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Lends a Unix socket, which crosses network namespaces, a port on loopback. */
+function lend(port: number, socket: string): Promise<Server> {
+  const server = createServer((client) => {
+    const upstream = connect(socket);
+    const end = () => {
+      client.destroy();
+      upstream.destroy();
+    };
+    client.on('error', end).on('close', end);
+    upstream.on('error', end).on('close', end);
+    client.pipe(upstream).pipe(client);
+  });
+  server.maxConnections = 256;
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new Error(`port ${port} of 127.0.0.1 is taken; choose another with --port`)
+          : error,
+      ),
+    );
+    server.listen(port, '127.0.0.1', () => resolve(server));
+  });
+}
