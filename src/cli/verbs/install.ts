@@ -2,6 +2,7 @@ import type { ComponentStatus, IstioInstallation } from '../../api/installation/
 import { resolve } from '../../api/installation/profiles.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { pause, systemClock } from '../../kube/clock.ts';
+import { isConflict } from '../../kube/error.ts';
 import { type ApiObject, customResourceDefinitions, deployments, pods } from '../../kube/object.ts';
 import { parseDurationMs } from '../../lib/duration.ts';
 import { version } from '../../lib/version.ts';
@@ -166,9 +167,17 @@ function kindOf(object: ApiObject) {
 /** Replaces the spec: what an earlier installation asked for and this one does not is given up. */
 async function applyInstallation(client: KubeClient, installation: IstioInstallation): Promise<void> {
   const { name = '' } = installation.metadata;
-  const found = await client.get(installations, name);
-  if (found) await client.update(installations, { ...found, spec: installation.spec }, { fieldManager: 'lateen' });
-  else await client.create(installations, installation, { fieldManager: 'lateen' });
+  for (let attempt = 0; ; attempt++) {
+    const found = await client.get(installations, name);
+    try {
+      if (found) await client.update(installations, { ...found, spec: installation.spec }, { fieldManager: 'lateen' });
+      else await client.create(installations, installation, { fieldManager: 'lateen' });
+      return;
+    } catch (error) {
+      // The operator writes the status of the same object.
+      if (!isConflict(error) || attempt === 5) throw error;
+    }
+  }
 }
 
 async function followComponents(
