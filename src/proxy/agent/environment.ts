@@ -1,0 +1,201 @@
+/** What a pod tells its proxy: environment, downward API files, flags (Istio's contract between injector and agent). */
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+import { parseDurationMs } from '../../lib/duration.ts';
+import { version } from '../../lib/version.ts';
+
+/** The parts of a ProxyConfig that this proxy reads; the rest travels as metadata. */
+export interface ProxyConfig {
+  discoveryAddress: string;
+  concurrency: number | null;
+  terminationDrainMs: number;
+  drainMs: number;
+  statusPort: number;
+  adminPort: number;
+  metadata: Readonly<Record<string, string>>;
+  /** As given, for the control plane. */
+  given: Record<string, unknown>;
+}
+
+export interface Environment {
+  type: 'sidecar' | 'router';
+  nodeId: string;
+  /** Service cluster, for the node. */
+  cluster: string;
+  metadata: Record<string, unknown>;
+  locality: { region: string; zone: string; subZone: string };
+  proxyConfig: ProxyConfig;
+  discovery: HostPort;
+  ca: HostPort;
+  /** Name that the control plane's certificate must carry, when it is not the host. */
+  controlPlaneName: string | null;
+  identity: string;
+  podIp: string;
+  tokenPath: string;
+  rootsPath: string;
+  certificateSeconds: number;
+  readinessPort: number;
+  metricsPort: number;
+  appProbers: string;
+  prometheus: string;
+  exitOnZeroActiveConnections: boolean;
+  minDrainMs: number;
+}
+
+export interface HostPort {
+  host: string;
+  port: number;
+}
+
+export interface PodFiles {
+  labels: string;
+  annotations: string;
+}
+
+const podFolder = '/etc/istio/pod';
+
+/** Throws an Error that names the variable that is wrong. */
+export function readEnvironment(
+  args: { type: 'sidecar' | 'router'; domain: string | null },
+  env: Readonly<Record<string, string | undefined>>,
+  files: PodFiles = { labels: `${podFolder}/labels`, annotations: `${podFolder}/annotations` },
+): Environment {
+  const podIp = env.INSTANCE_IP || '127.0.0.1';
+  const podName = env.POD_NAME ?? '';
+  const namespace = env.POD_NAMESPACE ?? '';
+  const proxyConfig = readProxyConfig(env.PROXY_CONFIG ?? '', env);
+  const trustDomain = env.TRUST_DOMAIN || 'cluster.local';
+  const metadata = readMetadata(env, proxyConfig, files, podIp);
+  const labels = (metadata.LABELS ?? {}) as Record<string, string>;
+  const discovery = hostPort('PROXY_CONFIG discoveryAddress', proxyConfig.discoveryAddress);
+  const durationOf = (name: string, fallbackMs: number) => (env[name] ? duration(name, env[name]) : fallbackMs);
+  return {
+    type: args.type,
+    nodeId: `${args.type}~${podIp}~${podName}.${namespace}~${args.domain ?? `${namespace}.svc.cluster.local`}`,
+    cluster: serviceCluster(labels, metadata, namespace),
+    metadata,
+    locality: readLocality(labels['istio-locality'] ?? ''),
+    proxyConfig,
+    discovery,
+    ca: env.CA_ADDR ? hostPort('CA_ADDR', env.CA_ADDR) : discovery,
+    controlPlaneName: env.ISTIOD_SAN || null,
+    identity: `spiffe://${trustDomain}/ns/${namespace || 'default'}/sa/${env.SERVICE_ACCOUNT || 'default'}`,
+    podIp,
+    tokenPath: '/var/run/secrets/tokens/istio-token',
+    rootsPath: env.CA_ROOT_CA || '/var/run/secrets/istio/root-cert.pem',
+    certificateSeconds: durationOf('SECRET_TTL', 24 * 3_600_000) / 1000,
+    readinessPort: Number(env.ENVOY_STATUS_PORT || 15_021),
+    metricsPort: Number(env.ENVOY_PROMETHEUS_PORT || 15_090),
+    appProbers: env.ISTIO_KUBE_APP_PROBERS ?? '',
+    prometheus: args.type === 'sidecar' ? (env.ISTIO_PROMETHEUS_ANNOTATIONS ?? '') : '',
+    // A Job's pod ends when its containers do: waiting longer than its connections live helps nobody.
+    exitOnZeroActiveConnections: env.EXIT_ON_ZERO_ACTIVE_CONNECTIONS !== 'false',
+    minDrainMs: env.EXIT_ON_ZERO_ACTIVE_CONNECTIONS === 'true' ? durationOf('MINIMUM_DRAIN_DURATION', 5000) : 0,
+  };
+}
+
+function duration(name: string, text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms === null || ms < 0) throw new Error(`${name}: ${JSON.stringify(text)} is no duration such as 45s`);
+  return ms;
+}
+
+function hostPort(name: string, text: string): HostPort {
+  const match = /^\[?([^\]]+?)\]?:(\d+)$/.exec(text);
+  if (!match || Number(match[2]) > 65_535) throw new Error(`${name}: ${JSON.stringify(text)} is not host:port`);
+  return { host: match[1], port: Number(match[2]) };
+}
+
+function readProxyConfig(text: string, env: Readonly<Record<string, string | undefined>>): ProxyConfig {
+  let given: unknown;
+  try {
+    given = text.trim() === '' ? {} : parse(text);
+  } catch (error) {
+    throw new Error(`PROXY_CONFIG: ${(error as Error).message}`);
+  }
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw new Error('PROXY_CONFIG: is no object');
+  const config = given as Record<string, unknown>;
+  const text_ = (name: string, fallback: string) => (typeof config[name] === 'string' ? config[name] : fallback);
+  const number = (name: string, fallback: number) => (typeof config[name] === 'number' ? config[name] : fallback);
+  const proxyMetadata = (config.proxyMetadata ?? {}) as Record<string, string>;
+  return {
+    discoveryAddress: text_('discoveryAddress', env.ISTIOD_ADDR || 'istiod.istio-system.svc:15012'),
+    concurrency: typeof config.concurrency === 'number' ? config.concurrency : null,
+    terminationDrainMs: duration('PROXY_CONFIG terminationDrainDuration', text_('terminationDrainDuration', '5s')),
+    drainMs: duration('PROXY_CONFIG drainDuration', text_('drainDuration', '45s')),
+    statusPort: number('statusPort', 15_020),
+    adminPort: number('proxyAdminPort', 15_000),
+    metadata: proxyMetadata,
+    given: config,
+  };
+}
+
+/** ISTIO_META_NAME=value becomes NAME, ISTIO_METAJSON_* are objects laid over; then what Istio's agent adds. */
+function readMetadata(
+  env: Readonly<Record<string, string | undefined>>,
+  proxyConfig: ProxyConfig,
+  files: PodFiles,
+  podIp: string,
+): Record<string, unknown> {
+  const metadata: Record<string, unknown> = {};
+  let staticLabels: Record<string, string> = {};
+  for (const [name, value] of [...Object.entries(proxyConfig.metadata), ...Object.entries(env)])
+    if (name.startsWith('ISTIO_META_')) metadata[name.slice('ISTIO_META_'.length)] = value;
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith('ISTIO_METAJSON_')) continue;
+    try {
+      const parsed = JSON.parse(value ?? '');
+      if (name === 'ISTIO_METAJSON_LABELS') staticLabels = parsed;
+      else Object.assign(metadata, parsed);
+    } catch {
+      throw new Error(`${name}: is no JSON object`);
+    }
+  }
+  const { 'pod-template-hash': _, ...podLabels } = readDownward(files.labels);
+  const annotations = readDownward(files.annotations);
+  return {
+    ...metadata,
+    ISTIO_VERSION: version,
+    INSTANCE_IPS: podIp,
+    NAME: env.POD_NAME ?? '',
+    NAMESPACE: env.POD_NAMESPACE ?? '',
+    SERVICE_ACCOUNT: env.SERVICE_ACCOUNT ?? '',
+    LABELS: { ...staticLabels, ...podLabels },
+    ...(Object.keys(annotations).length > 0 && { ANNOTATIONS: annotations }),
+    PROXY_CONFIG: proxyConfig.given,
+  };
+}
+
+/** A file of the downward API: lines of `name="escaped value"`. Empty when there is none. */
+export function readDownward(path: string): Record<string, string> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch {
+    return {};
+  }
+  const values: Record<string, string> = {};
+  for (const line of text.split('\n')) {
+    const cut = line.indexOf('=');
+    if (cut < 0) continue;
+    try {
+      values[line.slice(0, cut)] = JSON.parse(line.slice(cut + 1));
+    } catch {
+      values[line.slice(0, cut)] = line.slice(cut + 1).replace(/^"|"$/g, '');
+    }
+  }
+  return values;
+}
+
+/** `region.zone.subzone` of the label `istio-locality`; slashes do as well. */
+function readLocality(label: string): Environment['locality'] {
+  const [region = '', zone = '', subZone = ''] = label.split(label.includes('/') ? '/' : '.');
+  return { region, zone, subZone };
+}
+
+function serviceCluster(labels: Record<string, string>, metadata: Record<string, unknown>, namespace: string): string {
+  const app = labels['service.istio.io/canonical-name'] || labels['app.kubernetes.io/name'] || labels.app;
+  const name = app || (typeof metadata.WORKLOAD_NAME === 'string' ? metadata.WORKLOAD_NAME : '') || 'istio-proxy';
+  return namespace ? `${name}.${namespace}` : name;
+}

@@ -1,0 +1,78 @@
+/** The proxy that an Envoy bootstrap file describes (`lateen proxy -c FILE`). */
+import { createAdsClient } from '../../xds/ads-client.ts';
+import { adminRoutes } from '../admin/admin.ts';
+import { type SmallServer, serve } from '../admin/http-server.ts';
+import type { ParsedBootstrap } from '../config/bootstrap.ts';
+import { type Subscription, subscribe } from '../config/subscription.ts';
+import { createRuntime, type Runtime } from '../runtime.ts';
+import { IstioMetrics } from '../telemetry/istio-metrics.ts';
+import type { Log } from '../telemetry/log.ts';
+import { proxyStats } from '../telemetry/proxy-stats.ts';
+import { createTelemetry } from '../telemetry/telemetry.ts';
+import { workloadOfNode } from '../telemetry/workload.ts';
+import { Lifecycle } from './lifecycle.ts';
+
+export interface FileProxy {
+  readonly runtime: Runtime;
+  /** 0 without an admin address in the file. */
+  readonly adminPort: number;
+  readonly lifecycle: Lifecycle;
+  readonly ended: Promise<void>;
+}
+
+/** Rejects when a listener of the file cannot be bound. */
+export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number, log: Log): Promise<FileProxy> {
+  const { secrets, store, table, node, ads } = bootstrap;
+  const workload = workloadOfNode(node?.metadata);
+  const metrics = workload && new IstioMetrics({ workload, principal: '' });
+  const runtime = await createRuntime({ table, secrets, telemetry: createTelemetry(metrics) });
+  const lifecycle = new Lifecycle({
+    drain: (limitMs, minimumMs) => runtime.drain(limitMs, minimumMs),
+    terminationDrainMs: drainMs,
+    minDrainMs: 0,
+    exitOnZeroActiveConnections: true,
+    log,
+  });
+  let subscription: Subscription | null = null;
+  if (ads) {
+    const subscribed = subscribe({
+      connect: (handlers) =>
+        createAdsClient({ target: ads.target, protocol: ads.protocol, node: node ?? {}, ...handlers }),
+      secrets,
+      isLocalSecret: (name) => store.get('secret', name) !== null,
+      fixed: table,
+      onTable: (next) => {
+        runtime.apply(next).catch((error: Error) => log.error(`listeners: ${error.message}`));
+      },
+      onRejected: (reason) => log.warn(`refused: ${reason}`),
+    });
+    subscribed.start();
+    subscription = subscribed;
+  }
+  const isLive = () => lifecycle.accepts && (subscription?.complete ?? true);
+  let admin: SmallServer | null = null;
+  if (bootstrap.admin)
+    admin = await serve(
+      bootstrap.admin.host,
+      bootstrap.admin.port,
+      adminRoutes({
+        runtime,
+        secrets,
+        log,
+        nodeId: node?.id ?? '',
+        stats: () => proxyStats(runtime, subscription?.state ?? null, isLive()),
+        metrics: () => metrics?.text() ?? '',
+        isLive,
+        failHealth: (failed) => lifecycle.failHealth(failed),
+        drain: () => lifecycle.drainNow(),
+        quit: () => lifecycle.quit(),
+        dump: () => ({ fixed: store, arrived: subscription?.store ?? null, versions: {} }),
+      }),
+    );
+  const ended = lifecycle.ended.then(async () => {
+    admin?.close();
+    await subscription?.stop();
+    await runtime.close();
+  });
+  return { runtime, adminPort: admin?.port ?? 0, lifecycle, ended };
+}

@@ -1,0 +1,72 @@
+import type { Log } from '../telemetry/log.ts';
+
+export interface LifecycleOptions {
+  /** Lets callers go; resolves when no connection is left after `minimumMs`, or at `limitMs`. */
+  drain(limitMs: number, minimumMs: number): Promise<void>;
+  terminationDrainMs: number;
+  minDrainMs: number;
+  exitOnZeroActiveConnections: boolean;
+  log: Log;
+}
+
+/**
+ * How a proxy ends (Istio's agent): SIGTERM drains, at most as long as `terminationDrainDuration` says; after POST /drain, which
+ * a native sidecar's pod sends when it begins to end, SIGTERM ends it at once; POST /quitquitquit too.
+ *
+ *     running ──SIGTERM──► draining ──time is up, or no connection──► ended
+ *        ├──/drain──► leaving ──SIGTERM──────────────────────────────► ended
+ *        └──/quitquitquit────────────────────────────────────────────► ended
+ */
+export class Lifecycle {
+  readonly #options: LifecycleOptions;
+  readonly #end = Promise.withResolvers<void>();
+  #drained = false;
+  #terminating = false;
+  #unhealthy = false;
+
+  constructor(options: LifecycleOptions) {
+    this.#options = options;
+  }
+
+  get ended(): Promise<void> {
+    return this.#end.promise;
+  }
+
+  /** False once callers should stay away. */
+  get accepts(): boolean {
+    return !this.#drained && !this.#terminating && !this.#unhealthy;
+  }
+
+  failHealth(failed: boolean): void {
+    this.#unhealthy = failed;
+  }
+
+  /** Starts to drain and goes on for as long as the process lives. */
+  drainNow(): void {
+    if (this.#drained || this.#terminating) return;
+    this.#drained = true;
+    this.#options.log.info('draining');
+    void this.#options.drain(2 ** 31 - 1, 2 ** 31 - 1);
+  }
+
+  quit(): void {
+    this.#options.log.info('ending at once, as asked');
+    this.#end.resolve();
+  }
+
+  /** SIGTERM or SIGINT. A second one ends at once. */
+  terminate(): void {
+    if (this.#drained || this.#terminating) {
+      this.#end.resolve();
+      return;
+    }
+    this.#terminating = true;
+    const { terminationDrainMs, minDrainMs, exitOnZeroActiveConnections, log } = this.#options;
+    log.info(`draining for at most ${terminationDrainMs} ms`);
+    const minimumMs = exitOnZeroActiveConnections ? Math.min(minDrainMs, terminationDrainMs) : terminationDrainMs;
+    void this.#options.drain(terminationDrainMs, minimumMs).then(() => {
+      log.info('drained');
+      this.#end.resolve();
+    });
+  }
+}

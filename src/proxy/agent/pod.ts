@@ -1,0 +1,183 @@
+/**
+ * The proxy of a pod (`lateen proxy sidecar|router`): what is Istio's agent and Envoy there is one process here.
+ *
+ *     certificate ──┐
+ *     ADS ──────────┼─► table applied, listeners bound ─► ready (15021, 15020)
+ *     servers bind ─┘
+ *
+ * Certificate and configuration are asked for at the same time: the first exchange proves itself with the pod's token.
+ */
+import { readFile } from 'node:fs/promises';
+import { createAdsClient } from '../../xds/ads-client.ts';
+import type { GrpcTarget } from '../../xds/grpc/client.ts';
+import { adminRoutes, metricsText } from '../admin/admin.ts';
+import { fromLoopback, post, type Routes, type SmallServer, serve, text } from '../admin/http-server.ts';
+import { emptyTable } from '../config/compile.ts';
+import { SecretStore } from '../config/secret-store.ts';
+import { subscribe } from '../config/subscription.ts';
+import type { Table } from '../config/table.ts';
+import { createRuntime } from '../runtime.ts';
+import { IstioMetrics } from '../telemetry/istio-metrics.ts';
+import type { Log } from '../telemetry/log.ts';
+import { proxyStats } from '../telemetry/proxy-stats.ts';
+import { createTelemetry } from '../telemetry/telemetry.ts';
+import { workloadOfNode } from '../telemetry/workload.ts';
+import { appProbes } from './app-probe.ts';
+import { keepCertificate } from './certificate.ts';
+import type { Environment, HostPort } from './environment.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { mergedMetrics, scrapeTargets } from './merged-metrics.ts';
+
+const localSecrets = new Set(['default', 'ROOTCA']);
+
+export interface Pod {
+  readonly ports: {
+    readonly admin: number;
+    readonly status: number;
+    readonly readiness: number;
+    readonly metrics: number;
+  };
+  readonly lifecycle: Lifecycle;
+  /** Resolves when the process should end. */
+  readonly ended: Promise<void>;
+}
+
+/** `host` is where the pod's servers listen; null is every address. */
+export async function startPod(environment: Environment, log: Log, host: string | null = null): Promise<Pod> {
+  const secrets = new SecretStore();
+  const control = (to: HostPort): GrpcTarget => ({
+    ...to,
+    tls: {
+      ...(environment.controlPlaneName !== null && { serverName: environment.controlPlaneName }),
+      roots: () => readFile(environment.rootsPath),
+    },
+    token: () => readFile(environment.tokenPath, 'utf8').then((token) => token.trim()),
+  });
+  const certificate = keepCertificate({
+    ca: control(environment.ca),
+    identity: environment.identity,
+    rootsPath: environment.rootsPath,
+    validitySeconds: environment.certificateSeconds,
+    secrets,
+    log,
+  });
+  const workload = workloadOfNode(environment.metadata);
+  const istioMetrics = workload && new IstioMetrics({ workload, principal: environment.identity });
+  const runtime = await createRuntime({ table: emptyTable, secrets, telemetry: createTelemetry(istioMetrics) });
+
+  let applied = false;
+  const lifecycle = new Lifecycle({
+    drain: (limitMs, minimumMs) => runtime.drain(limitMs, minimumMs),
+    terminationDrainMs: environment.proxyConfig.terminationDrainMs,
+    minDrainMs: environment.minDrainMs,
+    exitOnZeroActiveConnections: environment.exitOnZeroActiveConnections,
+    log,
+  });
+  const apply = async (table: Table) => {
+    try {
+      await runtime.apply(table);
+    } catch (error) {
+      // The other listeners are up; the next push tries again.
+      log.error(`listeners: ${(error as Error).message}`);
+    }
+    if (!applied) log.info(`configuration in use: ${table.listeners.size} listeners, ${table.clusters.size} clusters`);
+    applied = true;
+  };
+  const subscription = subscribe({
+    connect: (handlers) =>
+      createAdsClient({
+        target: control(environment.discovery),
+        node: {
+          id: environment.nodeId,
+          cluster: environment.cluster,
+          metadata: environment.metadata as never,
+          locality: environment.locality,
+          userAgentName: 'lateen',
+        },
+        ...handlers,
+      }),
+    secrets,
+    isLocalSecret: (name) => localSecrets.has(name),
+    onTable: (table) => void apply(table),
+    onState: ({ connection, lastError }) => {
+      if (connection === 'connected') log.info('connected to the control plane');
+      else if (connection === 'disconnected') log.warn(`control plane: ${lastError ?? 'the connection ended'}`);
+    },
+    onRejected: (reason) => log.warn(`refused: ${reason}`),
+  });
+  subscription.start();
+
+  const isReady = () => applied && certificate.current !== null && lifecycle.accepts;
+  const stats = () => proxyStats(runtime, subscription.state, isReady());
+  const metrics = () => istioMetrics?.text() ?? '';
+  const ready: Routes[string] = () =>
+    isReady() ? text('') : text(`${notReady(applied, certificate.current !== null, lifecycle)}\n`, 503);
+  const prometheus: Routes[string] = () => text(metricsText({ stats, metrics }));
+  const { proxyConfig } = environment;
+  const ownPorts = [proxyConfig.statusPort, environment.metricsPort, environment.readinessPort, 15_000, 15_001, 15_006];
+  const probes = appProbes({
+    config: environment.appProbers,
+    podIp: environment.podIp,
+    statusPort: proxyConfig.statusPort,
+  });
+  const merged = mergedMetrics(() => metricsText({ stats, metrics }), scrapeTargets(environment.prometheus, ownPorts));
+  const servers: SmallServer[] = await Promise.all([
+    serve('127.0.0.1', proxyConfig.adminPort, {
+      ...adminRoutes({
+        runtime,
+        secrets,
+        log,
+        nodeId: environment.nodeId,
+        stats,
+        metrics,
+        isLive: isReady,
+        failHealth: (failed) => lifecycle.failHealth(failed),
+        drain: () => lifecycle.drainNow(),
+        quit: () => lifecycle.quit(),
+        dump: () => ({ fixed: null, arrived: subscription.store, versions: versions(subscription.state.types) }),
+      }),
+    }),
+    serve(host, proxyConfig.statusPort, {
+      '/healthz/ready': ready,
+      '/metrics': merged,
+      '/stats/prometheus': merged,
+      '/quitquitquit': fromLoopback(
+        post(() => {
+          lifecycle.quit();
+          return text('OK');
+        }),
+      ),
+      '/drain': fromLoopback(
+        post(() => {
+          lifecycle.drainNow();
+          return text('OK');
+        }),
+      ),
+      '/app-health/': probes,
+      '/app-lifecycle/': probes,
+    }),
+    serve(host, environment.readinessPort, { '/healthz/ready': ready }),
+    serve(host, environment.metricsPort, { '/stats/prometheus': prometheus }),
+  ]);
+  const [admin, status, readiness, metricsServer] = servers;
+  const ended = lifecycle.ended.then(async () => {
+    certificate.stop();
+    for (const server of servers) server.close();
+    await subscription.stop();
+    await runtime.close();
+  });
+  return {
+    ports: { admin: admin.port, status: status.port, readiness: readiness.port, metrics: metricsServer.port },
+    lifecycle,
+    ended,
+  };
+}
+
+function notReady(applied: boolean, certified: boolean, { accepts }: Lifecycle): string {
+  if (!accepts) return 'draining';
+  return [certified ? '' : 'no certificate yet', applied ? '' : 'no configuration yet'].filter(Boolean).join('; ');
+}
+
+function versions(types: Record<string, { version: string }>): Record<string, string> {
+  return Object.fromEntries(Object.entries(types).map(([type, { version }]) => [type, version]));
+}

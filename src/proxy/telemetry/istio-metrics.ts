@@ -1,0 +1,227 @@
+/**
+ * Istio's standard metrics (https://istio.io/latest/docs/reference/config/metrics/). A series is found by comparing what its
+ * labels are made of, in the few series that an endpoint has; labels become text when a series is made.
+ */
+import type { Cluster } from '../config/table.ts';
+import type { Exchange, TcpSession } from '../http/exchange.ts';
+import type { ConnectionFacts } from '../net/connection.ts';
+import { Histogram } from './histogram.ts';
+import { type Workload, workloadOfEndpoint, workloadOfPrincipal } from './workload.ts';
+
+/** Beyond so many series new combinations are counted together, under labels that say `overflow`. */
+const maxSeries = 4000;
+/** Series that are compared one by one under an endpoint. */
+const maxNear = 16;
+
+export interface Self {
+  readonly workload: Workload;
+  /** `spiffe://…`; '' without a certificate. */
+  readonly principal: string;
+}
+
+interface HttpSeries {
+  readonly status: number;
+  readonly flags: string;
+  readonly principal: string;
+  readonly grpcStatus: string;
+  readonly grpc: boolean;
+  readonly mtls: boolean;
+  readonly labels: string;
+  requests: number;
+  readonly duration: Histogram;
+  readonly requestBytes: Histogram;
+  readonly responseBytes: Histogram;
+}
+
+interface TcpSeries {
+  readonly labels: string;
+  opened: number;
+  closed: number;
+  sent: number;
+  received: number;
+}
+
+export class IstioMetrics {
+  readonly #self: Self;
+  readonly #http = new Map<string, HttpSeries>();
+  readonly #tcp = new Map<string, TcpSeries>();
+  #near = new WeakMap<object, HttpSeries[]>();
+
+  constructor(self: Self) {
+    this.#self = self;
+  }
+
+  http(exchange: Exchange): void {
+    const series = this.#httpSeries(exchange);
+    series.requests++;
+    series.duration.add(exchange.endTick < 0 ? 0 : exchange.endTick - exchange.startTick);
+    series.requestBytes.add(exchange.requestHeaderBytes + exchange.requestBodyBytes);
+    series.responseBytes.add(exchange.responseHeaderBytes + exchange.responseBodyBytes);
+  }
+
+  #httpSeries(exchange: Exchange): HttpSeries {
+    const { connection, status, flags } = exchange;
+    const place = exchange.endpoint ?? exchange.cluster ?? exchange.listener;
+    const principal = connection.peer?.principal ?? '';
+    const grpc = exchange.header('content-type')?.startsWith('application/grpc') ?? false;
+    const grpcStatus = grpc
+      ? (exchange.responseTrailer('grpc-status') ?? exchange.responseHeader('grpc-status') ?? '')
+      : '';
+    const near = this.#near.get(place);
+    if (near)
+      for (const s of near)
+        if (
+          s.status === status &&
+          s.flags === flags &&
+          s.principal === principal &&
+          s.grpc === grpc &&
+          s.grpcStatus === grpcStatus &&
+          s.mtls === connection.mtls
+        )
+          return s;
+    const made = this.#makeHttp(exchange, principal, grpc, /^\d{1,2}$/.test(grpcStatus) ? grpcStatus : '');
+    if (!near) this.#near.set(place, [made]);
+    else if (near.length < maxNear) near.push(made);
+    return made;
+  }
+
+  #makeHttp(exchange: Exchange, principal: string, grpc: boolean, grpcStatus: string): HttpSeries {
+    const { connection, cluster, status, flags } = exchange;
+    const inbound = connection.direction === 'inbound';
+    const fallbackHost = inbound ? '' : exchange.authority.replace(/:\d+$/, '');
+    let labels = labelText({
+      ...this.#peers(connection, exchange.endpoint?.workload ?? '', exchange.upstreamMtls),
+      ...service(cluster, fallbackHost),
+      request_protocol: grpc ? 'grpc' : 'http',
+      response_code: `${status}`,
+      grpc_response_status: grpcStatus,
+      response_flags: flags || '-',
+      connection_security_policy: inbound ? (connection.mtls ? 'mutual_tls' : 'none') : 'unknown',
+    });
+    const known = this.#http.get(labels);
+    if (known) return known;
+    if (this.#http.size >= maxSeries) {
+      labels = 'reporter="overflow"';
+      const overflow = this.#http.get(labels);
+      if (overflow) return overflow;
+    }
+    const made: HttpSeries = {
+      status,
+      flags,
+      principal,
+      grpc,
+      grpcStatus,
+      mtls: connection.mtls,
+      labels,
+      requests: 0,
+      duration: new Histogram(),
+      requestBytes: new Histogram(),
+      responseBytes: new Histogram(),
+    };
+    this.#http.set(labels, made);
+    return made;
+  }
+
+  tcpOpened(session: TcpSession): void {
+    this.#tcpSeries(session).opened++;
+  }
+
+  tcpClosed(session: TcpSession): void {
+    const series = this.#tcpSeries(session);
+    series.closed++;
+    series.sent += session.sentBytes;
+    series.received += session.receivedBytes;
+  }
+
+  #tcpSeries(session: TcpSession): TcpSeries {
+    const { connection, cluster } = session;
+    const inbound = connection.direction === 'inbound';
+    let labels = labelText({
+      ...this.#peers(connection, session.endpoint?.workload ?? '', session.upstreamMtls),
+      ...service(cluster, ''),
+      request_protocol: 'tcp',
+      response_flags: session.flags || '-',
+      connection_security_policy: inbound ? (connection.mtls ? 'mutual_tls' : 'none') : 'unknown',
+    });
+    if (!this.#tcp.has(labels) && this.#tcp.size >= maxSeries) labels = 'reporter="overflow"';
+    let series = this.#tcp.get(labels);
+    if (!series) {
+      series = { labels, opened: 0, closed: 0, sent: 0, received: 0 };
+      this.#tcp.set(labels, series);
+    }
+    return series;
+  }
+
+  #peers(connection: ConnectionFacts, endpointWorkload: string, upstreamMtls: boolean): Record<string, string> {
+    const inbound = connection.direction === 'inbound';
+    const principal = connection.peer?.principal ?? '';
+    const self = this.#self;
+    const source = inbound ? workloadOfPrincipal(principal) : self.workload;
+    const destination = inbound ? self.workload : workloadOfEndpoint(endpointWorkload);
+    return {
+      reporter: inbound ? 'destination' : 'source',
+      ...workloadLabels('source', source),
+      source_principal: inbound ? principal : upstreamMtls ? self.principal : '',
+      ...workloadLabels('destination', destination),
+      destination_principal: inbound && connection.mtls ? self.principal : '',
+    };
+  }
+
+  /** Prometheus text of everything. */
+  text(): string {
+    const http = [...this.#http.values()];
+    const tcp = [...this.#tcp.values()];
+    const counter = (name: string, lines: string[]) =>
+      lines.length === 0 ? '' : `# TYPE ${name} counter\n${lines.join('')}`;
+    const histogram = (name: string, read: (s: HttpSeries) => Histogram) =>
+      http.length === 0 ? '' : `# TYPE ${name} histogram\n${http.map((s) => read(s).text(name, s.labels)).join('')}`;
+    const tcpCounter = (name: string, read: (s: TcpSeries) => number) =>
+      counter(
+        name,
+        tcp.map((s) => `${name}{${s.labels}} ${read(s)}\n`),
+      );
+    return (
+      counter(
+        'istio_requests_total',
+        http.map((s) => `istio_requests_total{${s.labels}} ${s.requests}\n`),
+      ) +
+      histogram('istio_request_duration_milliseconds', (s) => s.duration) +
+      histogram('istio_request_bytes', (s) => s.requestBytes) +
+      histogram('istio_response_bytes', (s) => s.responseBytes) +
+      tcpCounter('istio_tcp_connections_opened_total', (s) => s.opened) +
+      tcpCounter('istio_tcp_connections_closed_total', (s) => s.closed) +
+      tcpCounter('istio_tcp_sent_bytes_total', (s) => s.sent) +
+      tcpCounter('istio_tcp_received_bytes_total', (s) => s.received)
+    );
+  }
+}
+
+function workloadLabels(side: 'source' | 'destination', workload: Workload): Record<string, string> {
+  return {
+    [`${side}_workload`]: workload.name,
+    [`${side}_canonical_service`]: workload.canonicalName,
+    [`${side}_canonical_revision`]: workload.canonicalRevision,
+    [`${side}_workload_namespace`]: workload.namespace,
+    [`${side}_app`]: workload.app,
+    [`${side}_version`]: workload.version,
+    [`${side}_cluster`]: workload.cluster,
+  };
+}
+
+function service(cluster: Cluster | null, fallbackHost: string): Record<string, string> {
+  return {
+    destination_service: cluster?.service?.host || fallbackHost,
+    destination_service_name: cluster?.service?.name || cluster?.name || '',
+    destination_service_namespace: cluster?.service?.namespace ?? '',
+  };
+}
+
+/** Labels in Prometheus' notation; what is not known is called `unknown`, as in Istio. */
+function labelText(labels: Record<string, string>): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}="${escaped(value || (name === 'grpc_response_status' ? '' : 'unknown'))}"`)
+    .join(',');
+}
+
+const escaped = (value: string): string =>
+  /["\\\n]/.test(value) ? value.replace(/["\\]/g, '\\$&').replaceAll('\n', '\\n') : value;
