@@ -52,7 +52,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private retriesLeft: number;
   private staleRepeats = 0;
   private retrying = false;
-  private upgrading = false;
+  upgrading = false;
   private routeTimer: NodeJS.Timeout | null = null;
   private tryTimer: NodeJS.Timeout | null = null;
   private attemptTick = 0;

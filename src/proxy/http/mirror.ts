@@ -44,6 +44,7 @@ function shadowHead(exchange: ActiveExchange, forward: Forward): ShadowHead {
 }
 
 class Shadow implements UpstreamStream {
+  readonly upgrading = false;
   private readonly pool: ClusterPool;
   private readonly head: ShadowHead;
   private readonly body: readonly Buffer[];

@@ -21,6 +21,8 @@ export type ResetReason =
 
 /** The side that makes a request over an upstream connection. Each call is for the stream that is current. */
 export interface UpstreamStream {
+  /** Whether the request asked for another protocol, so that 101 is an answer. */
+  readonly upgrading: boolean;
   /** The connection that was waited for; it is ready, or `onReady` follows. */
   onGiven(connection: Http1Upstream): void;
   onReady(): void;
@@ -123,8 +125,6 @@ export class Http1Upstream implements DialReceiver {
       }
       i = this.headDone ? this.readBody(bytes, i, length) : this.readHead(bytes, i, length);
     }
-    // Bytes behind the response answer nothing that was asked.
-    if (i < length && !this.transport.closed) this.transport.destroy();
   }
 
   private readHead(bytes: Buffer, from: number, length: number): number {
@@ -139,6 +139,10 @@ export class Http1Upstream implements DialReceiver {
     }
     const { status } = block;
     const stream = this.stream!;
+    if (status === 101 && !stream.upgrading) {
+      this.fail('protocol error', '');
+      return length;
+    }
     if (status < 200 && status !== 101) {
       stream.onInterim(block);
       block.clear();
@@ -164,7 +168,7 @@ export class Http1Upstream implements DialReceiver {
     stream.onHead(block, done);
     // A retry gives the connection up there and then.
     if (this.stream === null) return length;
-    if (done) this.complete();
+    if (done) this.complete(from + taken === length);
     return from + taken;
   }
 
@@ -176,18 +180,24 @@ export class Http1Upstream implements DialReceiver {
       return length;
     }
     if (body.dataEnd > body.dataStart) this.stream!.onBody(bytes, body.dataStart, body.dataEnd);
-    if (body.done && this.stream !== null) this.complete();
+    if (body.done && this.stream !== null) this.complete(next === length);
     return next;
   }
 
-  private complete(): void {
+  /** `clean` says that nothing follows the response: bytes behind it would pass for the answer to the next request. */
+  private complete(clean: boolean): void {
     const stream = this.stream!;
-    const reusable = !this.closeAfter && this.requestDone;
+    const { body } = this;
+    const { trailers } = body;
+    body.trailers = null;
     this.stream = null;
     this.headDone = false;
-    stream.onComplete(this.body.trailers);
-    if (reusable && !this.transport.closed && !this.transport.ended) this.pool.release(this);
-    else this.transport.destroy();
+    const reusable = clean && !this.closeAfter && this.requestDone && !this.transport.closed && !this.transport.ended;
+    // Back to the pool first: what `onComplete` sets off may be the next request.
+    if (reusable) this.pool.release(this);
+    stream.onComplete(trailers);
+    if (trailers !== null) returnBlock(trailers);
+    if (!reusable) this.transport.destroy();
   }
 
   private fail(reason: ResetReason, detail: string): void {
@@ -199,7 +209,7 @@ export class Http1Upstream implements DialReceiver {
 
   onEnd(): void {
     if (this.stream !== null && this.headDone && this.body.framing === 'untilClose' && !this.tunnel) {
-      this.complete();
+      this.complete(true);
       return;
     }
     if (this.stream === null) this.transport.destroy();
