@@ -11,7 +11,11 @@ import { type Flags, globalFlags, type World } from './verb.ts';
 
 export async function main(args: string[]): Promise<number> {
   const interruption = new AbortController();
-  const interrupt = () => interruption.abort();
+  const interrupt = () => {
+    interruption.abort();
+    // Ends a verb that waits for input.
+    process.stdin.destroy();
+  };
   process.once('SIGINT', interrupt);
   process.once('SIGTERM', interrupt);
   // A reader that has seen enough, such as `head`, is no failure of ours.

@@ -30,7 +30,7 @@ export default verb({
   flags: {
     output: { type: 'string', short: 'o', summary: 'How to show it', choices: ['short', 'json', 'yaml'] },
     remote: { type: 'boolean', summary: 'Ask the cluster too', default: true },
-    short: { type: 'boolean', short: 's', summary: 'One line for each version' },
+    short: { type: 'boolean', short: 's', summary: 'Accepted, as istioctl has it; each version is one line anyway' },
   },
   maxArgs: 0,
   async run({ flags, kube, signal, stdout, terminal }) {
