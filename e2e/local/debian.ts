@@ -18,7 +18,7 @@ export const nodePackages: DebianPackage[] = [
 ];
 
 export function missing(packages: DebianPackage[]): string[] {
-  return packages.filter((entry) => !existsSync(entry.file)).map((entry) => entry.name);
+  return [...new Set(packages.filter((entry) => !existsSync(entry.file)).map((entry) => entry.name))];
 }
 
 /** Why the packages that are missing could not be installed from here, or null when they could. */

@@ -203,7 +203,7 @@ export class Node {
   /** The argv that runs a command in all of the node's namespaces; the command's paths must be absolute or on the PATH. */
   inside(argv: string[]): string[] {
     const init = readFileSync(this.#initFile, 'utf8');
-    return ['nsenter', '--target', init, '--mount', '--uts', '--net', '--pid', '--', ...argv];
+    return ['nsenter', '--target', init, '--mount', '--root', '--uts', '--net', '--pid', '--', ...argv];
   }
 
   exec(argv: string[], options?: CommandOptions): Promise<CommandResult> {
