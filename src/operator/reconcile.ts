@@ -103,13 +103,13 @@ export class Reconciler {
     let reconciliation: Reconciliation = { outcome: 'applied' };
     if (problems !== null)
       reconciliation = { outcome: 'invalid', message: `${problems}; the last valid spec stays in force` };
-    else if (conflicts.length > 0) reconciliation = { outcome: 'conflict', message: conflicts.join('; ') };
-    else if (failures.length > 0) reconciliation = { outcome: 'failed', message: failures.join('; ') };
+    else if (conflicts.length > 0) reconciliation = { outcome: 'conflict', message: firstOf(conflicts) };
+    else if (failures.length > 0) reconciliation = { outcome: 'failed', message: firstOf(failures) };
     const waiting = waitingComponents(rendered.components, (object) => this.#live.get(object));
     const troubles = await this.#troubles(waiting, signal);
     await this.#report(installation, rendered, reconciliation, [], signal, troubles);
 
-    if (failures.length > 0) throw new Error(failures.join('; '));
+    if (failures.length > 0) throw new Error(firstOf(failures));
     // No watch tells of another installation's end or of pods.
     return conflicts.length > 0 || waiting.length > 0 ? { requeueAfterMs: lookAgainMs } : undefined;
   }
@@ -235,7 +235,7 @@ export class Reconciler {
       revision: rendered?.revision ?? spec?.revision ?? 'default',
       version: rendered?.version ?? version,
       components: rendered?.components ?? [],
-      live: (object) => this.#live.get(object),
+      live: (object) => (this.#belongsToAnother(object, name) ? undefined : this.#live.get(object)),
       reconciliation,
       troubles,
       repaired,
@@ -270,6 +270,12 @@ function sameStatus(a: object, b: object | undefined): boolean {
           )
         : value;
   return b !== undefined && JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+}
+
+/** A few say enough. */
+function firstOf(messages: string[]): string {
+  const more = messages.length - 3;
+  return messages.slice(0, 3).join('; ') + (more > 0 ? `; and ${more} more` : '');
 }
 
 /** The spec's errors in one line, null when it has none. */

@@ -7,7 +7,7 @@ import { type ApiObject, customResourceDefinitions, deployments, pods } from '..
 import { parseDurationMs } from '../../lib/duration.ts';
 import { version } from '../../lib/version.ts';
 import { operatorName, operatorObjects } from '../../operator/deployment.ts';
-import { installations } from '../../operator/installations.ts';
+import { installations, listInstallations } from '../../operator/installations.ts';
 import { allKinds } from '../../operator/kinds.ts';
 import { podTrouble } from '../../operator/pod-trouble.ts';
 import { confirm } from '../confirm.ts';
@@ -121,9 +121,7 @@ export default verb({
 
 /** A revision that is installed already, under whatever name, is reconfigured. */
 async function settleName(client: KubeClient, asked: IstioInstallation): Promise<IstioInstallation> {
-  const definition = await client.get(customResourceDefinitions, 'istioinstallations.lateen.dev');
-  if (!definition) return asked;
-  const { items } = await client.list(installations);
+  const items = await listInstallations(client);
   const twin = items.find(({ spec }) => (spec?.revision || 'default') === (asked.spec?.revision || 'default'));
   return twin ? { ...asked, metadata: { ...asked.metadata, name: twin.metadata.name } } : asked;
 }

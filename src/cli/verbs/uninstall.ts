@@ -1,10 +1,10 @@
 import type { IstioInstallation } from '../../api/installation/istio-installation.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { pause, systemClock } from '../../kube/clock.ts';
-import { customResourceDefinitions, deployments, type Resource } from '../../kube/object.ts';
+import { deployments, type Resource } from '../../kube/object.ts';
 import { parseDurationMs } from '../../lib/duration.ts';
 import { operatorName, operatorObjects } from '../../operator/deployment.ts';
-import { installations } from '../../operator/installations.ts';
+import { installations, listInstallations } from '../../operator/installations.ts';
 import { allKinds } from '../../operator/kinds.ts';
 import { confirm } from '../confirm.ts';
 import { CliError, exit, usageError } from '../exit.ts';
@@ -67,8 +67,7 @@ export default verb({
 });
 
 async function choose(client: KubeClient, revision: string | null): Promise<IstioInstallation[]> {
-  const definition = await client.get(customResourceDefinitions, 'istioinstallations.lateen.dev');
-  const { items } = definition ? await client.list(installations) : { items: [] };
+  const items = await listInstallations(client);
   if (revision === null) return items;
   const matching = items.filter(({ spec }) => (spec?.revision || 'default') === revision);
   if (matching.length > 0) return matching;
