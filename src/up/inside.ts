@@ -214,7 +214,13 @@ function stageOf(objects: string): Stage {
       await put(objects, sample.replaceAll('/', '-'), manifests);
     },
     ask: callerOf(proxiesOf('curl')[0]),
-    page: (path) => request(`http://${gateway?.ip}:8080${path}`),
+    page: (path) =>
+      request(`http://${gateway?.ip}:8080${path}`).catch((error: Error) => ({
+        status: 0,
+        headers: {},
+        body: '',
+        error: error.message,
+      })),
     metrics: (app) =>
       Promise.all(proxiesOf(app).map(async ({ ip }) => (await request(`http://${ip}:15090/stats/prometheus`)).body)),
     accessLog: async (app) =>
