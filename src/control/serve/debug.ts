@@ -71,7 +71,8 @@ export function debugPages(options: DebugOptions): { [path: string]: Page } {
         types,
       })),
     }),
-    '/debug/config_dump': (query) => {
+    '/debug/config_dump': async (query) => {
+      const { registry } = await import('../../xds/registry.ts');
       const connection = find(query);
       const set = connection && mesh.resourcesFor(connection.proxy, true);
       if (!set) return noProxy;
@@ -82,7 +83,11 @@ export function debugPages(options: DebugOptions): { [path: string]: Page } {
           '@type': typeUrls[type],
           resources: Array.from(set.types[type].values(), ({ name, version, any }): JsonValue => {
             const schema = schemas[type] as typeof schemas.cluster;
-            return { name, version, resource: readable(() => toJson(schema, fromBinary(schema, any.value))) };
+            return {
+              name,
+              version,
+              resource: readable(() => toJson(schema, fromBinary(schema, any.value), { registry })),
+            };
           }),
         }));
       return { body: { version: set.version, configs: dump } };
