@@ -46,6 +46,11 @@ export class HeaderEdit {
       const id = idOfName(name);
       for (let i = block.findName(name, id); i >= 0; i = block.findName(name, id, i + 1)) this.skipped[i] = 1;
     }
+    this.removeAdded(name);
+  }
+
+  /** Takes back what `add` added under this name. */
+  removeAdded(name: string): void {
     let kept = 0;
     for (let i = 0; i < this.count; i++) {
       if (this.names[i] === name) {

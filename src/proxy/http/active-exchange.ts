@@ -36,6 +36,8 @@ export class ActiveExchange implements Exchange {
   path = '';
   originalPath = '';
   authority = '';
+  /** The Host field as it came. */
+  hostText = '';
   scheme: 'http' | 'https';
   client: Address;
   readonly random: number;

@@ -200,7 +200,8 @@ export class Http1Downstream implements Receiver, ServerStream {
   /** Splits the target (RFC 9112 §3.2); returns what is wrong with it, or null. */
   private readTarget(exchange: ActiveExchange, block: HeaderBlock): string | null {
     const first = block.bytes[block.targetStart];
-    exchange.authority = block.host < 0 ? '' : this.hostText(block);
+    exchange.hostText = block.host < 0 ? '' : this.hostText(block);
+    exchange.authority = exchange.hostText;
     const target = block.bytes.toString('latin1', block.targetStart, block.targetEnd);
     if (first === 47) exchange.path = target;
     else if (exchange.method === 'CONNECT') exchange.authority = target;

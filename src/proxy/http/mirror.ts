@@ -35,11 +35,10 @@ function shadowHead(exchange: ActiveExchange, forward: Forward): ShadowHead {
   const { request } = exchange;
   editRequest(exchange, exchange.virtualHost!, exchange.route!, forward, forward.clusters[0], '', false);
   const fields: Array<readonly [string, string]> = [];
-  for (let i = 0; i < request.count; i++) if (!edit.skips(i)) fields.push([request.name(i), request.value(i)]);
-  for (let i = 0; i < edit.count; i++) {
-    const name = edit.names[i];
-    fields.push([name, name === 'host' ? edit.values[i].replace(/(:\d+)?$/, '-shadow$1') : edit.values[i]]);
-  }
+  for (let i = 0; i < request.count; i++)
+    if (i !== request.host && !edit.skips(i)) fields.push([request.name(i), request.value(i)]);
+  for (let i = 0; i < edit.count; i++) if (edit.names[i] !== 'host') fields.push([edit.names[i], edit.values[i]]);
+  fields.push(['host', outgoing.authority.replace(/(:\d+)?$/, '-shadow$1')]);
   return { method: exchange.method, path: outgoing.path, chunked: request.chunked, fields };
 }
 

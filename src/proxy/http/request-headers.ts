@@ -45,7 +45,6 @@ const notNominable = new Set([
 
 const connectionId = knownId('connection');
 const teId = knownId('te');
-const hostId = knownId('host');
 const upgradeId = knownId('upgrade');
 const requestIdId = knownId('x-request-id');
 const forwardedForId = knownId('x-forwarded-for');
@@ -171,7 +170,7 @@ export function editRequest(
     const id = request.ids[i];
     if (id === 0) continue;
     if (id === teId) te = i;
-    if (id === hostId || neverSent[id] === 1) edit.skip(i);
+    if (neverSent[id] === 1) edit.skip(i);
     if (id === attemptCountId && virtualHost.includeAttemptCount) edit.skip(i);
     if (id === requestIdId && exchange.requestId !== '') edit.skip(i);
   }
@@ -207,9 +206,13 @@ export function editRequest(
   if (named !== null) {
     authority = named;
     edit.remove(':authority');
-    edit.remove('host');
+    edit.removeAdded('host');
   }
-  edit.add('host', authority);
+  // Host stays where it is unless it says something else now; an absolute target overrides it (RFC 9112 §3.2.2).
+  if (request.host < 0 || authority !== exchange.hostText || edit.skips(request.host)) {
+    if (request.host >= 0) edit.skip(request.host);
+    edit.add('host', authority);
+  }
   if (request.chunked) edit.add('transfer-encoding', 'chunked');
   if (upgrading) {
     edit.add('connection', 'upgrade');
