@@ -3,10 +3,11 @@
  *
  *   source ─► debounce ─► buildSnapshot ─► push queue ─► scope of each proxy ─► translate (once a scope) ─► session
  */
+import { setImmediate } from 'node:timers/promises';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { buildSnapshot, type Snapshot } from '../model/snapshot.ts';
 import type { Problem } from '../translate/problem.ts';
-import { scopeOf } from '../translate/scope.ts';
+import { type ProxyNode as ScopeNode, scopeOf } from '../translate/scope.ts';
 import { translate } from '../translate/translate.ts';
 import { Debounce, type DebounceOptions } from '../watch/debounce.ts';
 import type { ChangeScope, ObjectSource } from '../watch/source.ts';
@@ -42,6 +43,7 @@ export class Mesh {
   #translated = new Map<string, Translated>();
   #snapshot: Snapshot | null = null;
   #discovery: Discovery | null = null;
+  #searched: { configVersion: number; problems: readonly Problem[] } | null = null;
   readonly #listeners = new Set<() => void>();
 
   constructor(options: MeshOptions) {
@@ -81,12 +83,27 @@ export class Mesh {
     return this.#snapshot !== null;
   }
 
-  /** What the translations for the proxies that are connected found. */
+  /** What the translations for the proxies that are connected here found. */
   get problems(): Problem[] {
-    const unique = new Map<string, Problem>();
-    for (const { problems } of this.#translated.values())
-      for (const problem of problems) unique.set(JSON.stringify(problem), problem);
-    return [...unique.values()];
+    return distinct([...this.#translated.values()].flatMap(({ problems }) => problems));
+  }
+
+  /**
+   * What is wrong with the resources, whether or not a proxy that they concern is connected here: translated as well for a
+   * workload of each namespace that has any, and for a gateway of each Gateway's selector.
+   */
+  async findProblems(): Promise<Problem[]> {
+    const snapshot = this.#snapshot;
+    if (!snapshot) return [];
+    if (this.#searched?.configVersion !== snapshot.configVersion) {
+      const found: Problem[] = [];
+      for (const node of typicalNodes(snapshot)) {
+        found.push(...translate(snapshot, scopeOf(node, snapshot)).problems);
+        await setImmediate();
+      }
+      this.#searched = { configVersion: snapshot.configVersion, problems: found };
+    }
+    return distinct([...this.problems, ...this.#searched.problems]);
   }
 
   /** Calls `listener` when `problems` may have changed, until the returned function is called. */
@@ -140,4 +157,27 @@ export class Mesh {
     this.#discovery?.push(changedAtMs);
     for (const listener of this.#listeners) listener();
   }
+}
+
+function distinct(problems: readonly Problem[]): Problem[] {
+  return [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()];
+}
+
+/** Searching for problems must end soon in a mesh of any size. */
+const maxTypicalNodes = 200;
+
+function typicalNodes({ objects }: Snapshot): ScopeNode[] {
+  const { virtualServices, destinationRules, authorizationPolicies, peerAuthentications, serviceEntries } = objects;
+  const tables = [virtualServices, destinationRules, authorizationPolicies, peerAuthentications, serviceEntries];
+  const namespaces = new Set(tables.flatMap((table) => [...table.values()].map(({ metadata }) => metadata.namespace)));
+  const sidecars = [...namespaces].map((namespace) => ({
+    id: `sidecar~0.0.0.0~any.${namespace}~${namespace}.svc.cluster.local`,
+    metadata: { NAMESPACE: namespace ?? '' },
+  }));
+  const gateways = Array.from(objects.gateways.values(), ({ metadata: { namespace = '' }, spec }) => ({
+    id: `router~0.0.0.0~any.${namespace}~${namespace}.svc.cluster.local`,
+    metadata: { NAMESPACE: namespace, LABELS: spec.selector ?? {} },
+  }));
+  const distinctGateways = new Map(gateways.map((node) => [JSON.stringify(node), node])).values();
+  return [...sidecars, ...distinctGateways].slice(0, maxTypicalNodes);
 }

@@ -15,7 +15,7 @@ import type { Problem } from '../translate/problem.ts';
 
 const conditionType = 'Reconciled';
 /** Translations for all connected proxies come after a change; it is looked at when they are through. */
-const settleMs = 1_000;
+const defaultSettleMs = 1_000;
 const maxMessageLength = 1_000;
 
 interface StatusObject extends ApiObject {
@@ -24,7 +24,9 @@ interface StatusObject extends ApiObject {
 
 export interface ConditionOptions {
   client: KubeClient;
-  mesh: Mesh;
+  mesh: Pick<Mesh, 'isReady' | 'findProblems' | 'onProblems'>;
+  /** 1 s unless told. */
+  settleMs?: number;
   onError(error: Error): void;
 }
 
@@ -55,7 +57,8 @@ export function conditionFor(object: StatusObject, problems: readonly Problem[],
   };
 }
 
-export async function writeConditions({ client, mesh, onError }: ConditionOptions, signal: AbortSignal): Promise<void> {
+export async function writeConditions(options: ConditionOptions, signal: AbortSignal): Promise<void> {
+  const { client, mesh, onError, settleMs = defaultSettleMs } = options;
   /** What was found wrong, by `Kind namespace/name`; a key stays until its object has been told that all is well. */
   const found = new Map<string, Problem[]>();
   const queue = new WorkQueue({
@@ -87,8 +90,9 @@ export async function writeConditions({ client, mesh, onError }: ConditionOption
   });
 
   async function look() {
+    if (!mesh.isReady) return { requeueAfterMs: settleMs };
     const now = new Map<string, Problem[]>();
-    for (const problem of mesh.problems) {
+    for (const problem of await mesh.findProblems()) {
       const key = `${problem.kind} ${problem.namespace} ${problem.name}`;
       now.set(key, [...(now.get(key) ?? []), problem]);
     }
@@ -105,6 +109,20 @@ export async function writeConditions({ client, mesh, onError }: ConditionOption
     return undefined;
   }
 
+  /** What an earlier leader left: looked at as if it had been found here. */
+  async function recall() {
+    for (const [kind, of] of resources) {
+      const { items } = await client.list(of, { signal }).catch(() => ({ items: [] }));
+      for (const { metadata, status } of items) {
+        const told = status?.conditions?.find(({ type }) => type === conditionType);
+        const { namespace = '', name = '' } = metadata ?? {};
+        if (told?.status === 'False')
+          found.set(`${kind} ${namespace} ${name}`, [{ kind, namespace, name, path: '', message: told.message }]);
+      }
+    }
+  }
+
+  await recall();
   queue.start();
   const stopListening = mesh.onProblems(() => queue.addAfter('', settleMs));
   queue.addAfter('', settleMs);

@@ -150,7 +150,17 @@ export class ObjectServer {
     if (method === 'GET') return this.#objects.get(keyOf(place)) ?? notFound;
     if (method === 'DELETE') return this.#delete(place);
     if (!body) return notFound;
-    if (method === 'POST') return this.#write({ ...place, name: body.metadata.name ?? '' }, body, false, url);
+    if (method === 'POST') {
+      const made = { ...place, name: body.metadata.name ?? '' };
+      if (this.#objects.has(keyOf(made)))
+        return {
+          kind: 'Status',
+          code: 409,
+          reason: 'AlreadyExists',
+          message: `${made.plural} "${made.name}" already exists`,
+        };
+      return this.#write(made, body, false, url);
+    }
     return this.#write(place, body, method === 'PATCH', url);
   }
 
