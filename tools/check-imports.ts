@@ -15,7 +15,7 @@ interface Room {
 const house: Record<string, Room> = {
   lib: { rooms: [], packages: ['re2js'] },
   api: { rooms: ['lib'], packages: [] },
-  xds: { rooms: ['lib'], packages: ['@bufbuild/protobuf', '@connectrpc/connect', '@connectrpc/connect-node'] },
+  xds: { rooms: ['lib'], packages: ['@bufbuild/protobuf'] },
   kube: { rooms: ['lib', 'api'], packages: ['@kubernetes/client-node', 'kubernetes-models', 'yaml'] },
   iptables: { rooms: ['lib'], packages: [] },
   operator: {
@@ -25,29 +25,11 @@ const house: Record<string, Room> = {
   webhook: { rooms: ['kube', 'api', 'lib'], packages: ['fastify', 'fast-json-patch', 'yaml', 'pino'] },
   control: {
     rooms: ['kube', 'api', 'xds', 'lib', 'webhook'],
-    packages: [
-      '@bufbuild/protobuf',
-      '@connectrpc/connect',
-      '@connectrpc/connect-node',
-      '@peculiar/x509',
-      'reflect-metadata',
-      'jose',
-      'fastify',
-      'yaml',
-      'pino',
-    ],
+    packages: ['@bufbuild/protobuf', '@peculiar/x509', 'reflect-metadata', 'jose', 'fastify', 'yaml', 'pino'],
   },
   proxy: {
     rooms: ['xds', 'lib'],
-    packages: [
-      '@bufbuild/protobuf',
-      '@connectrpc/connect',
-      '@connectrpc/connect-node',
-      '@peculiar/x509',
-      'jose',
-      'koffi',
-      'yaml',
-    ],
+    packages: ['@bufbuild/protobuf', '@peculiar/x509', 'jose', 'koffi', 'yaml'],
   },
   up: { rooms: ['api', 'cli', 'control', 'kube', 'lib', 'operator', 'webhook', 'xds'], packages: ['yaml'] },
   cli: {
