@@ -1,0 +1,140 @@
+import test from 'ava';
+import type { Cluster } from '../config/table.ts';
+import { clusterOf, endpointOf } from '../testing/tables.ts';
+import { Host, hostKey } from './host.ts';
+import { OutlierDetection } from './outlier.ts';
+import { type HostGroup, makePicker } from './picker.ts';
+
+function group(
+  weights: readonly number[],
+  overrides: Partial<HostGroup> = {},
+  health: 'healthy' | 'unhealthy' | 'draining' = 'healthy',
+): HostGroup {
+  const cluster = clusterOf('a', []);
+  const base = (overrides.priority ?? 0) * 100 + (overrides.weight ?? 0) * 1000;
+  return {
+    priority: 0,
+    weight: 0,
+    hosts: weights.map((weight, i) => {
+      const endpoint = endpointOf(base + i + 1, { weight, health });
+      return new Host(hostKey(endpoint), endpoint, cluster);
+    }),
+    ...overrides,
+  };
+}
+
+function shares(cluster: Cluster, groups: readonly HostGroup[], draws = 20_000): Map<number, number> {
+  const picker = makePicker(cluster, groups, 0);
+  const counts = new Map<number, number>();
+  for (let i = 0; i < draws; i++) {
+    const host = picker.pick({ hash: null, avoid: null });
+    if (host !== null) counts.set(host.endpoint.port, (counts.get(host.endpoint.port) ?? 0) + 1 / draws);
+  }
+  return counts;
+}
+
+const near = (actual: number | undefined, expected: number) => Math.abs((actual ?? 0) - expected) < 0.03;
+
+for (const policy of ['roundRobin', 'random', 'ringHash', 'maglev'] as const) {
+  test(`${policy} gives each host its weight`, (t) => {
+    const cluster = clusterOf('a', [], { policy, ringSize: { min: 20_000, max: 65_536 } });
+    const counts = shares(cluster, [group([1, 2, 5])]);
+    t.true(near(counts.get(1), 1 / 8), JSON.stringify([...counts]));
+    t.true(near(counts.get(2), 2 / 8), JSON.stringify([...counts]));
+    t.true(near(counts.get(3), 5 / 8), JSON.stringify([...counts]));
+  });
+}
+
+test('least request avoids the loaded host', (t) => {
+  const hosts = group([1, 1, 1]);
+  hosts.hosts[0].active = 100;
+  const counts = shares(clusterOf('a', [], { policy: 'leastRequest' }), [hosts]);
+  t.true(near(counts.get(1), 1 / 9), JSON.stringify([...counts]));
+});
+
+for (const policy of ['ringHash', 'maglev'] as const) {
+  test(`${policy} keeps a key on its host when another goes`, (t) => {
+    const cluster = clusterOf('a', [], { policy });
+    const all = group([1, 1, 1, 1, 1]);
+    const fewer = { ...all, hosts: all.hosts.slice(1) };
+    const before = makePicker(cluster, [all], 0);
+    const after = makePicker(cluster, [fewer], 0);
+    let moved = 0;
+    for (let key = 0; key < 2000; key++) {
+      const hash = Math.imul(key, 0x9e3779b1) >>> 0;
+      const host = before.pick({ hash, avoid: null });
+      t.is(before.pick({ hash, avoid: null }), host);
+      if (host !== all.hosts[0] && after.pick({ hash, avoid: null }) !== host) moved++;
+    }
+    t.true(moved < 200, `${moved}`);
+  });
+}
+
+test('the next priority takes what the first cannot carry', (t) => {
+  const cluster = clusterOf('a', []);
+  const first = group([1, 1, 1, 1]);
+  t.deepEqual([...shares(cluster, [first, group([1], { priority: 1 })]).keys()].sort(), [1, 2, 3, 4]);
+  for (const host of first.hosts.slice(0, 2)) host.endpoint = { ...host.endpoint, health: 'unhealthy' };
+  const half = shares(cluster, [first, group([1], { priority: 1 })]);
+  t.true(near(half.get(101), 0.3), JSON.stringify([...half]));
+  for (const host of first.hosts) host.endpoint = { ...host.endpoint, health: 'unhealthy' };
+  t.deepEqual([...shares(cluster, [first, group([1], { priority: 1 })]).keys()], [101]);
+});
+
+test('below the panic threshold every host is used again, and with a threshold of 0 none', (t) => {
+  const ill = group([1, 1], {}, 'unhealthy');
+  t.is(shares(clusterOf('a', []), [ill]).size, 2);
+  t.is(shares(clusterOf('a', [], { panicThresholdPercent: 0 }), [ill]).size, 0);
+  t.is(shares(clusterOf('a', []), [group([1], {}, 'draining')]).size, 0);
+});
+
+test('localities share by weight', (t) => {
+  const counts = shares(clusterOf('a', []), [group([1, 1], { weight: 3 }), group([1], { weight: 1 })]);
+  t.true(near(counts.get(1001), 0.25), JSON.stringify([...counts]));
+});
+
+test('a host that was tried is avoided while there is another', (t) => {
+  const hosts = group([1, 1]);
+  const picker = makePicker(clusterOf('a', [], { policy: 'random' }), [hosts], 0);
+  let avoided = 0;
+  for (let i = 0; i < 200; i++) if (picker.pick({ hash: null, avoid: [hosts.hosts[0]] }) === hosts.hosts[1]) avoided++;
+  t.true(avoided >= 195);
+});
+
+test('a host that fails in a row is ejected for a growing time, and not too many are', (t) => {
+  const { hosts } = group([1, 1, 1]);
+  let changes = 0;
+  const settings = {
+    consecutive5xx: 3,
+    consecutiveGatewayFailure: 0,
+    enforcing5xxPercent: 100,
+    enforcingGatewayPercent: 0,
+    intervalMs: 1000,
+    baseEjectionMs: 1000,
+    maxEjectionMs: 10_000,
+    maxEjectionPercent: 34,
+    splitExternalLocal: false,
+    consecutiveLocalOrigin: 5,
+  };
+  const outlier = new OutlierDetection(
+    settings,
+    () => hosts,
+    () => changes++,
+  );
+  const fail = (at: number, host = hosts[0], times = 3) => {
+    for (let i = 0; i < times; i++) outlier.report(host, 'error5xx', at);
+  };
+  fail(0, hosts[0], 2);
+  outlier.report(hosts[0], 'success', 0);
+  fail(0, hosts[0], 2);
+  t.is(hosts[0].ejectedUntilTick, 0);
+  fail(0, hosts[0], 1);
+  t.is(hosts[0].ejectedUntilTick, 1000);
+  fail(0, hosts[1]);
+  t.is(hosts[1].ejectedUntilTick, 0);
+  outlier.review(1000);
+  t.is(hosts[0].ejectedUntilTick, 0);
+  t.is(changes, 2);
+  fail(1000);
+  t.is(hosts[0].ejectedUntilTick, 3000);
+});
