@@ -57,7 +57,10 @@ function generate() {
 
 const tasks = {
   install: () => {},
-  generate: () => run('node', ['tools/generate-crds.ts']),
+  generate: () => {
+    run('node', ['tools/generate-crds.ts']);
+    run('node', ['tools/generate-deploy.ts']);
+  },
   build: (args) => run('node', ['tools/build.ts', ...args]),
   format: () => run('biome', ['check', '--write', '--no-errors-on-unmatched', '.']),
   unit: (args) => run('ava', args),

@@ -7,11 +7,17 @@ interface ResourceList {
   resources: Array<{ name: string; kind: string; namespaced: boolean; verbs: string[] }>;
 }
 
+/** ConfigMap that control planes put into every namespace. */
+export const rootConfigMap = 'istio-ca-root-cert';
+
 /** Made by Kubernetes in every namespace, or derived from something else that is listed. */
 const unmissedKinds = new Set(['Event', 'Endpoints', 'EndpointSlice', 'PodMetrics', 'ControllerRevision', 'Lease']);
-const unmissedNames: { [kind: string]: string } = { ConfigMap: 'kube-root-ca.crt', ServiceAccount: 'default' };
+const unmissedNames: { [kind: string]: string[] } = {
+  ConfigMap: ['kube-root-ca.crt', rootConfigMap],
+  ServiceAccount: ['default'],
+};
 
-/** True when nothing is left but what Kubernetes itself put there. Asks for every kind that the server has. */
+/** True when nothing is left but what Kubernetes and control planes put into each. Asks for every kind that the server has. */
 export async function onlyOurs(client: KubeClient, namespace: string, signal: AbortSignal): Promise<boolean> {
   const kinds = new Map<string, { apiVersion: string; kind: string; plural: string }>();
   for (const apiVersion of await apiVersions(client, signal)) {
@@ -37,7 +43,7 @@ export async function onlyOurs(client: KubeClient, namespace: string, signal: Ab
 /** What has an owner goes with it. */
 function isMissed({ kind, metadata = {} }: ApiObject): boolean {
   if (metadata.deletionTimestamp || (metadata.ownerReferences?.length ?? 0) > 0) return false;
-  return unmissedNames[kind] !== metadata.name;
+  return !unmissedNames[kind]?.includes(metadata.name ?? '');
 }
 
 /** The preferred version of every group. */

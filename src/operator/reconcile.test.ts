@@ -309,3 +309,26 @@ test('a namespace that holds something of a user’s stays, as one does that the
   t.is(api.all('Namespace').length, 1);
   t.is(api.all('Service').length, 1);
 });
+
+test('an installation that is not the last takes its own namespace along and leaves what the others use', async (t) => {
+  const world = await installed(t);
+  const { api, client, until } = world;
+  await world.install({ profile: 'minimal', revision: 'canary', namespace: 'mesh' }, 'canary');
+  await until(() => world.condition('Reconciled', 'canary')?.status === 'True');
+  await client.create(configMaps, {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'istio-ca-root-cert', namespace: 'mesh' },
+  });
+  await client.delete(installations, 'canary');
+  await until(() => api.find('IstioInstallation', 'canary') === undefined);
+  t.deepEqual(
+    api.all('Namespace').map(({ metadata }) => metadata.name),
+    ['istio-system'],
+  );
+  t.deepEqual(
+    api.all('Deployment').map(({ metadata }) => metadata.name),
+    ['istiod', 'istio-ingressgateway'],
+  );
+  t.is(api.all('CustomResourceDefinition').length, 6);
+});

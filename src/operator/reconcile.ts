@@ -129,6 +129,17 @@ export class Reconciler {
     return found;
   }
 
+  /** As last rendered; after a restart from its spec, if that is valid. */
+  #renderedFor(installation: IstioInstallation): Rendering | null {
+    const { uid = '' } = installation.metadata;
+    return this.#lastGood.get(uid) ?? (problemsOf(installation) === null ? this.#render(installation) : null);
+  }
+
+  #namespacesOf(installation: IstioInstallation): Set<string> {
+    const { components = [] } = this.#renderedFor(installation) ?? {};
+    return new Set([installation.spec?.namespace ?? 'istio-system', ...components.map(({ namespace }) => namespace)]);
+  }
+
   #render({ metadata, spec = {} }: IstioInstallation): Rendering {
     const { name = '' } = metadata;
     const resolved = resolve(spec);
@@ -166,20 +177,18 @@ export class Reconciler {
   async #remove(installation: IstioInstallation, signal: AbortSignal): Promise<Outcome> {
     const { name = '', uid = '', finalizers = [] } = installation.metadata;
     if (!finalizers.includes(uninstallFinalizer)) return undefined;
-    const rendered = this.#lastGood.get(uid) ?? (problemsOf(installation) === null ? this.#render(installation) : null);
-    const namespaces = new Set([
-      installation.spec?.namespace ?? 'istio-system',
-      ...(rendered?.components ?? []).map((each) => each.namespace),
-    ]);
-    const isLast = this.#installations
+    const others = this.#installations
       .values()
-      .every((other) => other.metadata.name === name || other.metadata.deletionTimestamp);
+      .filter((other) => other.metadata.name !== name && !other.metadata.deletionTimestamp);
+    const rendered = this.#renderedFor(installation);
     const waitingFor = await removeStep({
       client: this.#client,
       live: this.#live,
       owner: name,
-      namespaces: [...namespaces],
-      isLast,
+      revision: installation.spec?.revision || 'default',
+      namespaces: [...this.#namespacesOf(installation)],
+      usedElsewhere: new Set(others.flatMap((other) => [...this.#namespacesOf(other)])),
+      isLast: others.length === 0,
       nowMs: this.#clock.wallMs(),
       signal,
     });
@@ -278,8 +287,14 @@ function firstOf(messages: string[]): string {
   return messages.slice(0, 3).join('; ') + (more > 0 ? `; and ${more} more` : '');
 }
 
+/** Every object carries the name as a label. */
+const maxNameLength = 63;
+
 /** The spec's errors in one line, null when it has none. */
 function problemsOf(installation: IstioInstallation): string | null {
+  const { name = '' } = installation.metadata;
+  if (name.length > maxNameLength)
+    return `metadata.name must have at most ${maxNameLength} characters, which is what a label can hold, has ${name.length}`;
   const { errors } = validate({ ...installation, status: undefined });
   return errors.length === 0 ? null : errors.map(({ path, message }) => `${path} ${message}`).join('; ');
 }

@@ -20,22 +20,25 @@ import {
 import { resourceOf, title } from './kinds.ts';
 import { fieldManager } from './labels.ts';
 import type { LiveObjects } from './live-objects.ts';
-import { onlyOurs } from './namespace-contents.ts';
+import { onlyOurs, rootConfigMap } from './namespace-contents.ts';
 
 export interface Removal {
   client: KubeClient;
   live: LiveObjects;
   owner: string;
-  /** Namespaces of the installation's components, the control plane's first. */
+  /** As `withRevision` takes it. */
+  revision: string;
+  /** Namespaces of the installation's components. */
   namespaces: string[];
+  /** Namespaces of the components of all others. */
+  usedElsewhere: ReadonlySet<string>;
   /** No other installation is left in the cluster. */
   isLast: boolean;
   nowMs: number;
   signal: AbortSignal;
 }
 
-/** ConfigMap that the control plane puts into every namespace. */
-const rootConfigMap = 'istio-ca-root-cert';
+const leaderLease = 'istio-leader';
 const selfMadeSecret = 'istio-ca-secret';
 /** A namespace that has been terminating for longer waits for someone else. */
 const namespacePatienceMs = 30_000;
@@ -55,7 +58,6 @@ export async function removeStep(removal: Removal): Promise<string | null> {
   await removeAll(removal, rest, 'Background');
   if (owned.length > 0) return `${owned.length} objects to go, among them ${title(owned[0])}`;
 
-  if (!removal.isLast) return null;
   await removeControlPlaneObjects(removal);
   return removeShared(removal);
 }
@@ -91,32 +93,35 @@ export async function wasAppliedByUs(
   return managedFields.some(({ manager }) => manager === fieldManager);
 }
 
-async function removeControlPlaneObjects({ client, namespaces, signal }: Removal): Promise<void> {
+async function removeControlPlaneObjects(removal: Removal): Promise<void> {
+  const { client, revision, namespaces, usedElsewhere, isLast, signal } = removal;
+  const lease = revision === 'default' ? leaderLease : `${leaderLease}-${revision}`;
+  for (const namespace of namespaces) {
+    await client.delete(leases, lease, namespace, { signal });
+    // Control planes of several revisions in one namespace share their authority.
+    if (!usedElsewhere.has(namespace)) await client.delete(secrets, selfMadeSecret, namespace, { signal });
+  }
+  if (!isLast) return;
   const roots = await client.list(configMaps, { fieldSelector: `metadata.name=${rootConfigMap}`, signal });
   for (const { metadata } of roots.items)
     await client.delete(configMaps, rootConfigMap, metadata?.namespace, { signal });
-  for (const namespace of namespaces) {
-    await client.delete(secrets, selfMadeSecret, namespace, { signal });
-    const held = await client.list(leases, { namespace, signal });
-    for (const { metadata } of held.items)
-      if (metadata?.name?.startsWith('istio')) await client.delete(leases, metadata.name, namespace, { signal });
-  }
 }
 
 async function removeShared(removal: Removal): Promise<string | null> {
-  const { client, live, nowMs, signal } = removal;
+  const { client, live, namespaces, usedElsewhere, isLast, nowMs, signal } = removal;
   const waiting: string[] = [];
   for (const object of live.shared()) {
     const { deletionTimestamp, name = '' } = object.metadata ?? {};
+    const isNamespace = object.kind === 'Namespace';
+    if (isNamespace ? usedElsewhere.has(name) || !(isLast || namespaces.includes(name)) : !isLast) continue;
     if (deletionTimestamp) {
       if (nowMs - Date.parse(deletionTimestamp) < namespacePatienceMs) waiting.push(title(object));
       continue;
     }
     if (!(await wasAppliedByUs(removal, object))) continue;
-    const isUnused =
-      object.kind === 'CustomResourceDefinition'
-        ? await hasNoObjects(removal, object as CustomResourceDefinition)
-        : await onlyOurs(client, name, signal);
+    const isUnused = isNamespace
+      ? await onlyOurs(client, name, signal)
+      : await hasNoObjects(removal, object as CustomResourceDefinition);
     if (!isUnused) continue;
     await remove(removal, object, 'Background');
     waiting.push(title(object));
