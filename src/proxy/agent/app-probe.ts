@@ -101,7 +101,7 @@ async function probeHttp(
   for (let hop = 0; hop <= maxRedirects; hop++) {
     const answer = await get(action, path, headers, {
       ...target,
-      timeoutMs: Math.max(1, deadline - performance.now()),
+      timeoutMs: Math.ceil(Math.max(1, deadline - performance.now())),
     });
     if (answer.status < 300 || answer.status >= 400) return answer;
     // Like the kubelet: a redirect on the same host is followed, one that leads elsewhere is a success.

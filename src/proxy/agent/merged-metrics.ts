@@ -35,7 +35,7 @@ export function scrapeTargets(config: string, ownPorts: readonly number[]): Scra
 export function mergedMetrics(own: () => string, targets: readonly ScrapeTarget[]): Handler {
   return async (incoming) => {
     const seconds = Number(incoming.headers['x-prometheus-scrape-timeout-seconds']);
-    const timeoutMs = seconds > 0 ? seconds * 1000 : defaultTimeoutMs;
+    const timeoutMs = seconds > 0 ? Math.min(60_000, Math.ceil(seconds * 1000)) : defaultTimeoutMs;
     const scraped = await Promise.all(targets.map((target) => scrape(target, timeoutMs)));
     let body = own();
     let failures = 0;

@@ -16,7 +16,7 @@ import { emptyTable } from '../config/compile.ts';
 import { SecretStore } from '../config/secret-store.ts';
 import { subscribe } from '../config/subscription.ts';
 import type { Table } from '../config/table.ts';
-import { createRuntime } from '../runtime.ts';
+import { createRuntime, type Runtime } from '../runtime.ts';
 import { IstioMetrics } from '../telemetry/istio-metrics.ts';
 import type { Log } from '../telemetry/log.ts';
 import { proxyStats } from '../telemetry/proxy-stats.ts';
@@ -38,6 +38,7 @@ export interface Pod {
     readonly metrics: number;
   };
   readonly lifecycle: Lifecycle;
+  readonly runtime: Runtime;
   /** Resolves when the process should end. */
   readonly ended: Promise<void>;
 }
@@ -169,6 +170,7 @@ export async function startPod(environment: Environment, log: Log, host: string 
   return {
     ports: { admin: admin.port, status: status.port, readiness: readiness.port, metrics: metricsServer.port },
     lifecycle,
+    runtime,
     ended,
   };
 }
