@@ -14,5 +14,11 @@ export async function main(args: string[]): Promise<number> {
     return 2;
   }
   const { runControl } = await import('./run.ts');
-  return runControl(flags);
+  try {
+    return await runControl(flags);
+  } catch (error) {
+    // What is started meanwhile must not keep a control plane alive that serves nobody: whoever runs it starts it again.
+    console.error(`lateen control: ${(error as Error).message}`);
+    process.exit(1);
+  }
 }
