@@ -195,7 +195,7 @@ function overlayProxyConfig(base: ProxyConfig, text: string | undefined): ProxyC
   const where = 'annotation proxy.istio.io/config';
   let overlay: unknown;
   try {
-    overlay = parse(text) ?? {};
+    overlay = parse(text, { logLevel: 'error' }) ?? {};
   } catch (error) {
     throw new InjectionError(`${where} must be YAML: ${(error as Error).message}`);
   }

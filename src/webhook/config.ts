@@ -279,7 +279,7 @@ function selectors(injector: Fields, webhook: Fields, name: string): LabelSelect
 function document(where: string, text: string | undefined): object {
   let value: unknown;
   try {
-    value = parse(text ?? '');
+    value = parse(text ?? '', { logLevel: 'error' });
   } catch (error) {
     throw new InjectionConfigError(`${where}: is not valid YAML: ${(error as Error).message}`);
   }

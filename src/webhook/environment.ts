@@ -1,14 +1,14 @@
 /** The environment of the proxy container (Istio's injection template). */
 import { isDeepStrictEqual } from 'node:util';
 import type { ProxyConfig } from './config.ts';
-import type { ContainerPort, EnvVar } from './pod.ts';
+import { applications, type ContainerPort, type EnvVar } from './pod.ts';
 import type { TemplateFacts } from './template.ts';
 
 export function environmentOf(facts: TemplateFacts, kind: 'sidecar' | 'router'): EnvVar[] {
   const { pod, namespace, workload, settings, config, environment } = facts;
-  const applications = pod.spec.containers.filter(({ name }) => name !== 'istio-proxy').map(({ name }) => name);
-  // An application's ports; a gateway's are those of its only container.
-  const ports = pod.spec.containers.flatMap((container) => container.ports ?? []);
+  // A gateway's ports are those of its only container.
+  const open = kind === 'router' ? pod.spec.containers : applications(pod.spec);
+  const ports = open.flatMap((container) => container.ports ?? []);
   const network = networkOf(facts);
   const workloadName =
     (kind === 'sidecar' ? pod.metadata?.labels?.['service.istio.io/workload-name'] : '') || workload.name;
@@ -28,7 +28,12 @@ export function environmentOf(facts: TemplateFacts, kind: 'sidecar' | 'router'):
   env.push({ name: 'ISTIO_CPU_LIMIT', valueFrom: { resourceFieldRef: { resource: 'limits.cpu', divisor: '1' } } });
   set('PROXY_CONFIG', JSON.stringify(withoutDefaults(settings.proxyConfig)));
   set('ISTIO_META_POD_PORTS', JSON.stringify(ports.map(portFields)));
-  set('ISTIO_META_APP_CONTAINERS', applications.join(','));
+  set(
+    'ISTIO_META_APP_CONTAINERS',
+    applications(pod.spec)
+      .map(({ name }) => name)
+      .join(','),
+  );
   set('ISTIO_META_CLUSTER_ID', environment.ISTIO_META_CLUSTER_ID || config.clusterId);
   field('ISTIO_META_NODE_NAME', 'spec.nodeName');
   set('ISTIO_META_INTERCEPTION_MODE', kind === 'sidecar' ? settings.interceptionMode : 'REDIRECT');

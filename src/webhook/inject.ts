@@ -4,7 +4,7 @@ import { type ProxySettings, readSettings } from './annotations.ts';
 import type { InjectionConfig } from './config.ts';
 import { networkOf } from './environment.ts';
 import { mergeObjects } from './merge.ts';
-import { type Container, InjectionError, type Pod, type PodSpec } from './pod.ts';
+import { applications, type Container, InjectionError, type Pod, type PodSpec } from './pod.ts';
 import {
   type InjectionStatus,
   type Overrides,
@@ -38,7 +38,7 @@ export function inject(request: InjectionRequest, config: InjectionConfig): Pod 
   const annotations = original.metadata?.annotations ?? {};
   const settings = readSettings(annotations, config);
   // A pod needs one container besides its init containers.
-  if (original.spec.containers.every(({ name }) => name === 'istio-proxy')) settings.native = false;
+  if (applications(original.spec).length === 0) settings.native = false;
   settings.initContainer ||= needsInitContainer(original.spec, settings);
   const facts: TemplateFacts = {
     pod: original,

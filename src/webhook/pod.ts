@@ -77,6 +77,11 @@ export interface Pod {
   spec: PodSpec;
 }
 
+/** The pod's containers without the mesh's own, which a user may write out to change them. */
+export function applications({ containers }: Pick<PodSpec, 'containers'>): Container[] {
+  return containers.filter(({ name }) => name !== 'istio-proxy' && name !== 'istio-init');
+}
+
 /** Injection is refused; the message names the field or annotation. */
 export class InjectionError extends Error {
   override name = 'InjectionError';

@@ -1,7 +1,15 @@
 /** Takes an earlier injection back, so that injecting again starts from what the user wrote. */
 import type { ObjectMeta } from '../api/meta.ts';
-import { type Container, InjectionError, type Pod, type PodSpec, type ProbeHandler, readPod } from './pod.ts';
-import type { AppProbers } from './probes.ts';
+import {
+  type Container,
+  InjectionError,
+  type Pod,
+  type PodSpec,
+  type Probe,
+  type ProbeHandler,
+  readPod,
+} from './pod.ts';
+import { type AppProbers, agentPaths } from './probes.ts';
 import type { ScrapeTarget } from './prometheus.ts';
 
 export const statusAnnotation = 'sidecar.istio.io/status';
@@ -88,21 +96,23 @@ function restore(
 
 function restoreProbes(container: Container, probers: AppProbers): Container {
   const restored = { ...container };
-  const original = <P extends ProbeHandler>(handler: P | undefined): P | undefined => {
-    const path = handler?.httpGet?.path ?? '';
-    if (!handler || !Object.hasOwn(probers, path)) return handler;
+  const { probes, hooks } = agentPaths(container.name);
+  const original = <P extends ProbeHandler>(handler: P | undefined, path: string): P | undefined => {
+    const { httpGet } = handler ?? {};
+    if (!handler || httpGet?.path !== path || typeof httpGet.port !== 'number' || !Object.hasOwn(probers, path))
+      return handler;
     const { httpGet: _agent, ...rest } = handler;
     const { timeoutSeconds: _timeout, ...asked } = probers[path];
     return { ...rest, ...asked } as unknown as P;
   };
-  for (const field of ['readinessProbe', 'livenessProbe', 'startupProbe'] as const) {
-    const probe = original(container[field]);
+  for (const [field, path] of probes) {
+    const probe = original<Probe>(container[field], path);
     if (probe) restored[field] = probe;
   }
   if (container.lifecycle) {
     restored.lifecycle = { ...container.lifecycle };
-    for (const field of ['preStop', 'postStart'] as const) {
-      const hook = original(container.lifecycle[field]);
+    for (const [field, path] of hooks) {
+      const hook = original<ProbeHandler>(container.lifecycle[field], path);
       if (hook) restored.lifecycle[field] = hook;
     }
   }

@@ -2,12 +2,25 @@
  * Probes and lifecycle hooks that the kubelet would send to the application in plain text go to the agent instead, which
  * asks the application over loopback (Istio: "Health Checking of Istio Services"; pkg/kube/inject/app_probe.go).
  */
-import type { Container, PodSpec, Probe, ProbeHandler } from './pod.ts';
+import { applications, type Container, type PodSpec, type Probe, type ProbeHandler } from './pod.ts';
 
 /** What the agent is told, by the path that the kubelet asks for: the value of `ISTIO_KUBE_APP_PROBERS`. */
 export type AppProbers = Record<string, ProbeHandler & { timeoutSeconds?: number }>;
 
-const proxyName = 'istio-proxy';
+/** The probes and hooks that may be rewritten, each with the path at which the agent takes its place. */
+export function agentPaths(container: string) {
+  return {
+    probes: [
+      ['readinessProbe', `/app-health/${container}/readyz`],
+      ['livenessProbe', `/app-health/${container}/livez`],
+      ['startupProbe', `/app-health/${container}/startupz`],
+    ],
+    hooks: [
+      ['preStop', `/app-lifecycle/${container}/prestopz`],
+      ['postStart', `/app-lifecycle/${container}/poststartz`],
+    ],
+  } as const;
+}
 
 export interface RewrittenProbes {
   spec: PodSpec;
@@ -19,7 +32,9 @@ export function rewriteProbes(spec: PodSpec, statusPort: number): RewrittenProbe
   const probers: AppProbers = {};
   const rewrite = (containers: Container[]) =>
     containers.map((container) =>
-      container.name === proxyName ? container : rewriteContainer(container, statusPort, probers),
+      applications({ containers: [container] }).length === 0
+        ? container
+        : rewriteContainer(container, statusPort, probers),
     );
   const rewritten: PodSpec = { ...spec, containers: rewrite(spec.containers) };
   if (spec.initContainers) rewritten.initContainers = rewrite(spec.initContainers);
@@ -28,30 +43,21 @@ export function rewriteProbes(spec: PodSpec, statusPort: number): RewrittenProbe
 
 function rewriteContainer(container: Container, statusPort: number, probers: AppProbers): Container {
   const rewritten = { ...container };
-  const health = `/app-health/${container.name}`;
+  const { probes, hooks } = agentPaths(container.name);
   const redirect = <P extends ProbeHandler>(handler: P | undefined, path: string): P | undefined => {
     const told = handler && tell(handler, container, statusPort);
     if (!told) return handler;
     probers[path] = told;
     return pointAt(handler, path, statusPort);
   };
-  const probes = [
-    ['readinessProbe', `${health}/readyz`],
-    ['livenessProbe', `${health}/livez`],
-    ['startupProbe', `${health}/startupz`],
-  ] as const;
   for (const [field, path] of probes) {
     const probe = redirect<Probe>(container[field], path);
     if (probe) rewritten[field] = probe;
   }
   if (container.lifecycle) {
     rewritten.lifecycle = { ...container.lifecycle };
-    const hooks = [
-      ['preStop', 'prestopz'],
-      ['postStart', 'poststartz'],
-    ] as const;
-    for (const [field, word] of hooks) {
-      const hook = redirect<ProbeHandler>(container.lifecycle[field], `/app-lifecycle/${container.name}/${word}`);
+    for (const [field, path] of hooks) {
+      const hook = redirect<ProbeHandler>(container.lifecycle[field], path);
       if (hook) rewritten.lifecycle[field] = hook;
     }
   }

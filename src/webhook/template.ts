@@ -2,7 +2,7 @@
 import type { ProxySettings } from './annotations.ts';
 import type { InjectionConfig } from './config.ts';
 import { environmentOf } from './environment.ts';
-import type { Container, Pod, Volume } from './pod.ts';
+import { applications, type Container, type Pod, type Volume } from './pod.ts';
 import type { Workload } from './workload.ts';
 
 export interface TemplateFacts {
@@ -66,7 +66,7 @@ export function gatewayTemplate(facts: TemplateFacts): PartialPod {
 
 function commonAnnotations({ pod, config }: TemplateFacts): Record<string, string> {
   const annotations: Record<string, string> = { 'istio.io/rev': config.revision };
-  const first = pod.spec.containers.find(({ name }) => name !== 'istio-proxy')?.name;
+  const first = applications(pod.spec)[0]?.name;
   if (first === undefined) return annotations;
   for (const name of ['kubectl.kubernetes.io/default-container', 'kubectl.kubernetes.io/default-logs-container'])
     if (pod.metadata?.annotations?.[name] === undefined) annotations[name] = first;
