@@ -27,6 +27,9 @@ export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number,
   const metrics = workload && new IstioMetrics({ workload, principal: '' });
   const runtime = await createRuntime({ table, secrets, telemetry: createTelemetry(metrics) });
   const lifecycle = new Lifecycle({
+    beginDrain() {
+      runtime.draining = true;
+    },
     drain: (limitMs, minimumMs) => runtime.drain(limitMs, minimumMs),
     terminationDrainMs: drainMs,
     minDrainMs: 0,

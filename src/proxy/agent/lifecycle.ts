@@ -1,6 +1,8 @@
 import type { Log } from '../telemetry/log.ts';
 
 export interface LifecycleOptions {
+  /** From now on callers are asked to come back on another connection; new ones are still served. */
+  beginDrain(): void;
   /** Lets callers go; resolves when no connection is left after `minimumMs`, or at `limitMs`. */
   drain(limitMs: number, minimumMs: number): Promise<void>;
   terminationDrainMs: number;
@@ -46,7 +48,7 @@ export class Lifecycle {
     if (this.#drained || this.#terminating) return;
     this.#drained = true;
     this.#options.log.info('draining');
-    void this.#options.drain(2 ** 31 - 1, 2 ** 31 - 1);
+    this.#options.beginDrain();
   }
 
   quit(): void {

@@ -68,6 +68,9 @@ export async function startPod(environment: Environment, log: Log, host: string 
 
   let applied = false;
   const lifecycle = new Lifecycle({
+    beginDrain() {
+      runtime.draining = true;
+    },
     drain: (limitMs, minimumMs) => runtime.drain(limitMs, minimumMs),
     terminationDrainMs: environment.proxyConfig.terminationDrainMs,
     minDrainMs: environment.minDrainMs,
