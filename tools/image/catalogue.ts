@@ -93,6 +93,12 @@ function koffi(): TarEntry[] {
   return ['koffi', native].flatMap((name) => tree(join(modules, name), `app/node_modules/${name}`, wanted));
 }
 
+/** Loaded by the proxy when a pattern needs it, by name, so that those that need none do not pay for it. */
+function re2js(): TarEntry[] {
+  const wanted = (name: string) => /^(package\.json|LICENSE|build\/index\.cjs)$/.test(name);
+  return tree(join(top, 'node_modules/re2js'), 'app/node_modules/re2js', wanted);
+}
+
 function programLayer(bundles: Bundle[]): TarEntry[] {
   return [
     ...bundles.map(({ file, name }): TarEntry => {
@@ -117,7 +123,7 @@ async function lateen(): Promise<Image> {
   const config: ImageConfig = { Entrypoint: ['lateen'], Env: [path, ...cacheEnv], User: '1337:1337', WorkingDir: '/' };
   return {
     references: [lateenImage],
-    layers: [baseLayer(), [...iptablesLayer(), ...koffi()], programLayer(bundles)],
+    layers: [baseLayer(), [...iptablesLayer(), ...koffi(), ...re2js()], programLayer(bundles)],
     config,
   };
 }
