@@ -1,7 +1,7 @@
-import { randomFillSync } from 'node:crypto';
 import { HeaderBlock } from '../codec/header-block.ts';
 import type { Cluster, Endpoint, HttpManager, Listener, Route, VirtualHost } from '../config/table.ts';
 import type { Address, ConnectionFacts, PeerIdentity } from '../net/connection.ts';
+import { output } from '../net/output.ts';
 import type { Exchange } from './exchange.ts';
 import type { Plane } from './plane.ts';
 import type { ServerStream } from './server-stream.ts';
@@ -92,7 +92,7 @@ export class ActiveExchange implements Exchange {
     this.client = connection.remote;
     this.random = Math.floor(Math.random() * 1_000_000);
     this.startedAtMs = Date.now();
-    this.startTick = performance.now();
+    this.startTick = output.tick;
   }
 
   get peer(): PeerIdentity | null {
@@ -156,23 +156,4 @@ function made(pairs: string[] | null, name: string): string | null {
   if (pairs === null) return null;
   for (let i = pairs.length - 2; i >= 0; i -= 2) if (pairs[i] === name) return pairs[i + 1];
   return null;
-}
-
-const randomBytes = Buffer.allocUnsafeSlow(4096);
-let randomAt = randomBytes.length;
-const hexPairs: string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
-
-/** A version 4 UUID (RFC 9562 §5.4) from random bytes drawn in bulk. */
-export function makeRequestId(): string {
-  if (randomAt + 16 > randomBytes.length) {
-    randomFillSync(randomBytes);
-    randomAt = 0;
-  }
-  const at = randomAt;
-  randomAt += 16;
-  const b = randomBytes;
-  const h = hexPairs;
-  const version = (b[at + 6] & 0x0f) | 0x40;
-  const variant = (b[at + 8] & 0x3f) | 0x80;
-  return `${h[b[at]]}${h[b[at + 1]]}${h[b[at + 2]]}${h[b[at + 3]]}-${h[b[at + 4]]}${h[b[at + 5]]}-${h[version]}${h[b[at + 7]]}-${h[variant]}${h[b[at + 9]]}-${h[b[at + 10]]}${h[b[at + 11]]}${h[b[at + 12]]}${h[b[at + 13]]}${h[b[at + 14]]}${h[b[at + 15]]}`;
 }

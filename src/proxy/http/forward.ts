@@ -42,7 +42,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private connection: Http1Upstream | null = null;
   private reused = false;
   private phase: Phase = 'picking';
-  private readonly held = new HeldBody();
+  private held: HeldBody | null = null;
   /** All of the body that has come is in `held`. */
   private retains = true;
   private pausedCaller = false;
@@ -160,7 +160,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     exchange.endpoint = host.endpoint;
     exchange.upstreamRemote = host.address;
     exchange.upstreamMtls = host.tls !== null && host.tls.certificate !== null;
-    this.attemptTick = performance.now();
+    this.attemptTick = output.tick;
     this.phase = 'connecting';
     const connection = pool.acquire(host, this, exchange.authority, fresh);
     if (connection === null) {
@@ -195,10 +195,10 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       this.upgrading,
     );
     connection.sendHead(exchange.method, outgoing.path, request, fields, request.chunked);
-    if (this.held.bytes > 0) for (const piece of this.held.pieces) connection.sendBody(piece, 0, piece.length);
+    if (this.held !== null) for (const piece of this.held.pieces) connection.sendBody(piece, 0, piece.length);
     if (!this.retains || !this.repeatable()) {
       this.retains = false;
-      this.held.clear();
+      this.held = null;
     }
     if (exchange.requestComplete) this.endRequest(null);
     this.resumeCaller();
@@ -227,9 +227,10 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     }
     if (!this.retains) return;
     const limit = this.forward.retry === null ? maxStaleRetainedBytes : maxRetainedBytes;
+    this.held ??= new HeldBody();
     if (sending && this.held.bytes + (end - start) > limit) {
       this.retains = false;
-      this.held.clear();
+      this.held = null;
       return;
     }
     this.held.add(bytes, start, end);
@@ -286,7 +287,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   onHead(block: HeaderBlock, endStream: boolean): void {
     const { exchange, forward } = this;
     const host = this.host!;
-    exchange.upstreamFirstByteTick = performance.now();
+    exchange.upstreamFirstByteTick = output.tick;
     const { status } = block;
     this.pool!.report(
       host,
@@ -340,7 +341,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
 
   onComplete(trailers: HeaderBlock | null): void {
     const { exchange } = this;
-    exchange.upstreamEndTick = performance.now();
+    exchange.upstreamEndTick = output.tick;
     exchange.trailers = trailers;
     if (this.pausedUpstream) {
       this.pausedUpstream = false;
@@ -483,12 +484,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       this.pool.activeRequests--;
       if (this.retrying) this.pool.activeRetries--;
     }
-    if (this.forward.mirrors.length > 0)
-      startMirrors(
-        this.exchange,
-        this.forward,
-        this.retains || this.exchange.requestBodyBytes === 0 ? this.held : null,
-      );
+    if (this.forward.mirrors.length > 0) startMirrors(this.exchange, this.forward, this.retains ? this.held : null);
     if (this.pausedCaller) {
       this.pausedCaller = false;
       this.exchange.stream.resumeRequest();

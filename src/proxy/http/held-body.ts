@@ -7,9 +7,4 @@ export class HeldBody {
     this.pieces.push(Buffer.from(source.subarray(start, end)));
     this.bytes += end - start;
   }
-
-  clear(): void {
-    this.pieces.length = 0;
-    this.bytes = 0;
-  }
 }

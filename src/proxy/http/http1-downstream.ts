@@ -74,7 +74,7 @@ export class Http1Downstream implements Receiver, ServerStream {
     this.connection = connection;
     this.transport = transport;
     transport.receiver = this;
-    transport.lastActiveTick = performance.now();
+    transport.lastActiveTick = output.tick;
   }
 
   get congested(): boolean {
@@ -253,7 +253,7 @@ export class Http1Downstream implements Receiver, ServerStream {
     if (body.done && this.phase === 'body') {
       this.phase = 'waiting';
       exchange!.requestComplete = true;
-      exchange!.requestEndTick = performance.now();
+      exchange!.requestEndTick = output.tick;
       exchange!.taker?.onRequestEnd(body.trailers);
     } else if (body.done && this.phase === ('dropping' as Phase)) this.nextRequest();
     return next;

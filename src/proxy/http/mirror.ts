@@ -11,12 +11,13 @@ const shadowTimeoutMs = 15_000;
 
 /** Sends copies of a request where its route mirrors to; their responses go nowhere (Envoy: request_mirror_policies). */
 export function startMirrors(exchange: ActiveExchange, forward: Forward, body: HeldBody | null): void {
-  if (body === null || exchange.request.upgrade || !exchange.requestComplete) return;
+  const kept = body?.bytes ?? 0;
+  if (kept !== exchange.requestBodyBytes || exchange.request.upgrade || !exchange.requestComplete) return;
   for (const mirror of forward.mirrors) {
     if (mirror.fractionMillionths < 1_000_000 && Math.random() * 1_000_000 >= mirror.fractionMillionths) continue;
     const pool = exchange.plane.pool(mirror.cluster);
     if (pool !== null && pool.activeRequests < pool.config.circuit.maxRequests)
-      new Shadow(exchange, forward, pool, body.pieces.slice());
+      new Shadow(exchange, forward, pool, body?.pieces ?? []);
   }
 }
 

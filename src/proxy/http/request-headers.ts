@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { edit, type HeaderEdit } from '../codec/header-edit.ts';
 import { idSet, knownId } from '../codec/header-names.ts';
 import type { Forward, HttpManager, Route, VirtualHost, WeightedCluster } from '../config/table.ts';
 import type { PeerIdentity } from '../net/connection.ts';
-import { type ActiveExchange, makeRequestId } from './active-exchange.ts';
+import type { ActiveExchange } from './active-exchange.ts';
 import { clientAddress, isInternal } from './client-address.ts';
 import { mutate } from './mutation.ts';
 
@@ -73,7 +74,7 @@ export function receiveHeaders(exchange: ActiveExchange): void {
     manager.generateRequestId &&
     (idAt < 0 || (manager.useRemoteAddress && !manager.preserveExternalRequestId && !isInternal(exchange.client.ip)))
   ) {
-    exchange.requestId = makeRequestId();
+    exchange.requestId = randomUUID();
   }
 }
 

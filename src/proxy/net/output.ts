@@ -13,10 +13,12 @@ export class Output {
   length = 0;
   owner: Transport | null = null;
   private depth = 0;
+  /** `performance.now()` when this turn began: the clock of everything that happens within it. */
+  tick = 0;
 
   /** Every callback that may send begins with `enter` and ends with `leave`. */
   enter(): void {
-    this.depth++;
+    if (this.depth++ === 0) this.tick = performance.now();
   }
 
   leave(): void {
@@ -25,7 +27,7 @@ export class Output {
 
   /** Runs work that the event loop starts by other ways than a socket's bytes: timers, connects, closes. */
   turn(work: () => void): void {
-    this.depth++;
+    this.enter();
     try {
       work();
     } finally {

@@ -108,8 +108,8 @@ export class Transport {
   take(bytes: Buffer, length: number): void {
     if (this.closed) return;
     this.bytesRead += length;
-    this.lastActiveTick = performance.now();
     output.enter();
+    this.lastActiveTick = output.tick;
     try {
       this.receiver.onBytes(bytes, length);
     } catch (error) {
@@ -152,7 +152,7 @@ export class Transport {
     const { socket } = this;
     if (this.closed || socket.destroyed || socket.writableEnded) return false;
     this.bytesWritten += length;
-    this.lastActiveTick = performance.now();
+    this.lastActiveTick = output.tick;
     if (this.copies || socket.connecting || socket.writableLength > 0) {
       if (!socket.write(Buffer.from(bytes.subarray(0, length)))) this.congested = true;
       return false;

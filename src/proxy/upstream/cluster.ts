@@ -2,6 +2,7 @@ import { lookup } from 'node:dns';
 import { isIP } from 'node:net';
 import type { Cluster, Endpoint } from '../config/table.ts';
 import type { Address } from '../net/connection.ts';
+import { output } from '../net/output.ts';
 import type { Secrets } from '../net/secrets.ts';
 import { Host, hostKey } from './host.ts';
 import { Http1Upstream, type UpstreamStream } from './http1-upstream.ts';
@@ -138,7 +139,7 @@ export class ClusterPool {
       host = new Host(key, endpoint, this.config);
       this.hosts.set(key, host);
     }
-    host.lastUsedTick = performance.now();
+    host.lastUsedTick = output.tick;
     return host;
   }
 
@@ -215,7 +216,7 @@ export class ClusterPool {
 
   report(host: Host, outcome: Outcome): void {
     if (this.outlier === null) return;
-    host.lastUsedTick = performance.now();
+    host.lastUsedTick = output.tick;
     this.outlier.report(host, outcome, host.lastUsedTick);
   }
 
