@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { connect as connectHttp2, createServer } from 'node:http2';
 import { connect } from 'node:tls';
 import test from 'ava';
 import type { DownstreamTls, Table, UpstreamTls } from '../config/table.ts';
@@ -245,5 +246,30 @@ test('TCP goes through mutual TLS both ways, and either side may end first', asy
   t.is(session.sentBytes, 300_003);
   t.is(m.clientWitness.ended[0].flags, '');
   echo.stop();
+  await m.stop();
+});
+
+test('HTTP/2 passes through two sidecars as it is', async (t) => {
+  const m = await mesh();
+  const app = createServer();
+  app.on('stream', (stream, headers) => {
+    stream.respond({ ':status': 200, 'x-path': headers[':path'] });
+    stream.end('over h2');
+  });
+  await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
+  await m.server.apply(inbound((app.address() as { port: number }).port));
+  const client = connectHttp2(`http://127.0.0.1:${m.client.portOf('listener')}`);
+  for (const path of ['/a', '/b']) {
+    const stream = client.request({ ':path': path });
+    const [headers] = await once(stream, 'response');
+    t.is(headers['x-path'], path);
+    let body = '';
+    for await (const bytes of stream) body += bytes;
+    t.is(body, 'over h2');
+  }
+  client.close();
+  await m.serverWitness.until((witness) => witness.ended.length === 1);
+  t.is(m.serverWitness.ended[0].connection.alpn, 'h2');
+  app.close();
   await m.stop();
 });

@@ -40,11 +40,16 @@ export class Transport {
   lastActiveTick = 0;
   bytesRead = 0;
   bytesWritten = 0;
+  /** FIN is sent or will be. */
+  private finished = false;
+  /** Not connected yet, or something was left over when last looked at. */
+  private mayLag = true;
   private pauses = 0;
   private readonly copies: boolean;
   /** Buffer to read into next, when it is not the shared one; set by a relay that moves bulk. */
   readBuffer: Buffer | null = null;
-  private currentReadBuffer: Buffer = sharedReadBuffer;
+  private currentReadBuffer: Buffer | null = null;
+  private justRead = false;
   private error: Error | null = null;
 
   /** `attach` follows as soon as the socket exists: its options are made from this object (see `onread`). */
@@ -59,19 +64,23 @@ export class Transport {
       buffer: () => this.nextReadBuffer(),
       callback: (length, bytes) => {
         this.take(bytes as Buffer, length);
+        this.justRead = true;
         return this.pauses === 0;
       },
     };
   }
 
-  /** The same buffer again is answered with nothing, which keeps it. */
+  /** Asked for each handle and after every read; there, no answer keeps the buffer. */
   private nextReadBuffer(): Buffer {
     const next = this.readBuffer ?? sharedReadBuffer;
+    const keeps = this.justRead && next === this.currentReadBuffer;
+    this.justRead = false;
+    if (keeps) return undefined as unknown as Buffer;
     this.currentReadBuffer = next;
     return next;
   }
 
-  get readsInto(): Buffer {
+  get readsInto(): Buffer | null {
     return this.currentReadBuffer;
   }
 
@@ -122,11 +131,12 @@ export class Transport {
 
   /** Writes a buffer that nobody changes before `written` is called. */
   write(bytes: Buffer, written?: () => void): void {
-    if (this.closed || bytes.length === 0 || this.socket.writableEnded) return;
+    if (this.closed || this.finished || bytes.length === 0) return;
     if (output.owner === this) output.flush();
     this.bytesWritten += bytes.length;
     this.lastActiveTick = performance.now();
     if (!this.socket.write(bytes, written)) this.congested = true;
+    this.mayLag = true;
   }
 
   /** Bytes that the kernel has not taken yet. */
@@ -150,15 +160,23 @@ export class Transport {
   /** For `Output.flush`: true when the buffer is still needed, so that another must take its place. */
   sendOutput(bytes: Buffer, length: number): boolean {
     const { socket } = this;
-    if (this.closed || socket.destroyed || socket.writableEnded) return false;
+    if (this.closed || this.finished) return false;
     this.bytesWritten += length;
     this.lastActiveTick = output.tick;
-    if (this.copies || socket.connecting || socket.writableLength > 0) {
+    if (this.copies || this.lags()) {
       if (!socket.write(Buffer.from(bytes.subarray(0, length)))) this.congested = true;
+      this.mayLag = true;
       return false;
     }
     if (!socket.write(bytes.subarray(0, length))) this.congested = true;
-    return socket.writableLength > 0;
+    this.mayLag = socket.writableLength > 0;
+    return this.mayLag;
+  }
+
+  /** Whether earlier bytes still wait in the socket; the common answer costs no look into it. */
+  private lags(): boolean {
+    if (this.mayLag) this.mayLag = this.socket.connecting || this.socket.writableLength > 0;
+    return this.mayLag;
   }
 
   /** Stops reading until `resume` was called as often. */
@@ -173,11 +191,14 @@ export class Transport {
   /** Sends what is left, then FIN. */
   end(): void {
     if (output.owner === this) output.flush();
-    if (!this.closed && !this.socket.writableEnded) this.socket.end();
+    if (this.closed || this.finished) return;
+    this.finished = true;
+    this.socket.end();
   }
 
   /** Drops the connection; `onClose` follows in a later turn. */
   destroy(error: Error | null = null): void {
+    this.finished = true;
     if (output.owner === this) {
       output.owner = null;
       output.length = 0;
@@ -188,6 +209,7 @@ export class Transport {
 
   /** Drops the connection by RST, so that the peer sees a failure rather than an end. */
   reset(): void {
+    this.finished = true;
     if (output.owner === this) {
       output.owner = null;
       output.length = 0;
