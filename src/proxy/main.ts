@@ -89,7 +89,7 @@ async function runPod(type: 'sidecar' | 'router', domain: string | null, log: Lo
     import('./agent/environment.ts'),
     import('./agent/pod.ts'),
   ]);
-  return untilEnded(await startPod(readEnvironment({ type, domain }, process.env), log));
+  return untilEnded(await startPod(await readEnvironment({ type, domain }, process.env), log));
 }
 
 async function untilEnded(proxy: { lifecycle: Lifecycle; ended: Promise<void> }): Promise<number> {

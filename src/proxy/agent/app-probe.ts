@@ -3,7 +3,6 @@
  * Istio's rules: same headers and time limits as the kubelet's own probe, from 127.0.0.6 so that interception lets it through.
  */
 import type { IncomingMessage } from 'node:http';
-import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import type { GrpcTarget } from '../../xds/grpc/client.ts';
 import { type Handler, type Reply, text } from '../admin/http-server.ts';
@@ -112,14 +111,14 @@ async function probeHttp(
   return text(`stopped after ${maxRedirects} redirects`, 500);
 }
 
-async function get(
+function get(
   action: NonNullable<Prober['httpGet']>,
   path: string,
   headers: Record<string, string | string[]>,
   target: ProbeTarget,
 ): Promise<Reply & { location: string }> {
   const secure = action.scheme?.toUpperCase() === 'HTTPS';
-  const start = secure ? (await import('node:https')).request : httpRequest;
+  const { request: start } = process.getBuiltinModule(secure ? 'node:https' : 'node:http');
   return new Promise((resolve) => {
     const failed = (error: Error) => resolve({ ...text(`${error.message}\n`, 500), location: '' });
     const request = start(

@@ -1,6 +1,5 @@
 /** What a pod tells its proxy: environment, downward API files, flags (Istio's contract between injector and agent). */
 import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
 import { parseDurationMs } from '../../lib/duration.ts';
 import { version } from '../../lib/version.ts';
 
@@ -55,15 +54,15 @@ export interface PodFiles {
 const podFolder = '/etc/istio/pod';
 
 /** Throws an Error that names the variable that is wrong. */
-export function readEnvironment(
+export async function readEnvironment(
   args: { type: 'sidecar' | 'router'; domain: string | null },
   env: Readonly<Record<string, string | undefined>>,
   files: PodFiles = { labels: `${podFolder}/labels`, annotations: `${podFolder}/annotations` },
-): Environment {
+): Promise<Environment> {
   const podIp = env.INSTANCE_IP || '127.0.0.1';
   const podName = env.POD_NAME ?? '';
   const namespace = env.POD_NAMESPACE ?? '';
-  const proxyConfig = readProxyConfig(env.PROXY_CONFIG ?? '', env);
+  const proxyConfig = await readProxyConfig(env.PROXY_CONFIG ?? '', env);
   const trustDomain = env.TRUST_DOMAIN || 'cluster.local';
   const metadata = readMetadata(env, proxyConfig, files, podIp);
   const labels = (metadata.LABELS ?? {}) as Record<string, string>;
@@ -106,10 +105,10 @@ function hostPort(name: string, text: string): HostPort {
   return { host: match[1], port: Number(match[2]) };
 }
 
-function readProxyConfig(text: string, env: Readonly<Record<string, string | undefined>>): ProxyConfig {
+async function readProxyConfig(text: string, env: Readonly<Record<string, string | undefined>>): Promise<ProxyConfig> {
   let given: unknown;
   try {
-    given = text.trim() === '' ? {} : parse(text);
+    given = text.trim() === '' ? {} : await parseYaml(text);
   } catch (error) {
     throw new Error(`PROXY_CONFIG: ${(error as Error).message}`);
   }
@@ -129,6 +128,16 @@ function readProxyConfig(text: string, env: Readonly<Record<string, string | und
     metadata: proxyMetadata,
     given: config,
   };
+}
+
+/** The injector writes JSON; the YAML parser is loaded for those who write by hand. */
+async function parseYaml(text: string): Promise<unknown> {
+  try {
+    return JSON.parse(text);
+  } catch {
+    const { parse } = await import('yaml');
+    return parse(text);
+  }
 }
 
 /** ISTIO_META_NAME=value becomes NAME, ISTIO_METAJSON_* are objects laid over; then what Istio's agent adds. */

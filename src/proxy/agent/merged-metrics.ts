@@ -1,11 +1,12 @@
 /** The proxy's metrics and the application's on one port, so that Prometheus needs one target a pod (Istio: metrics merging). */
-import { request } from 'node:http';
 import { type Handler, text } from '../admin/http-server.ts';
 
 export interface ScrapeTarget {
   port: string;
   path: string;
 }
+
+const { request } = process.getBuiltinModule('node:http');
 
 const maxAppBytes = 10 << 20;
 const defaultTimeoutMs = 10_000;

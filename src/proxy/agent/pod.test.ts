@@ -84,7 +84,7 @@ class Mesh {
   async pod(t: ExecutionContext, name: string, more: Record<string, string> = {}): Promise<Pod> {
     const token = join(this.folder, `token-${name}`);
     writeFileSync(token, `${name}\n`);
-    const environment = readEnvironment(
+    const environment = await readEnvironment(
       { type: 'sidecar', domain: null },
       {
         POD_NAME: name,

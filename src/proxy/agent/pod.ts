@@ -87,6 +87,7 @@ export async function startPod(environment: Environment, log: Log, host: string 
     if (!applied) log.info(`configuration in use: ${table.listeners.size} listeners, ${table.clusters.size} clusters`);
     applied = true;
   };
+  let lastConnection = '';
   const subscription = subscribe({
     connect: (handlers) =>
       createAdsClient({
@@ -104,6 +105,8 @@ export async function startPod(environment: Environment, log: Log, host: string 
     isLocalSecret: (name) => localSecrets.has(name),
     onTable: (table) => void apply(table),
     onState: ({ connection, lastError }) => {
+      if (connection === lastConnection) return;
+      lastConnection = connection;
       if (connection === 'connected') log.info('connected to the control plane');
       else if (connection === 'disconnected') log.warn(`control plane: ${lastError ?? 'the connection ended'}`);
     },
