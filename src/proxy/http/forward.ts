@@ -7,6 +7,7 @@ import type { ClusterPool } from '../upstream/cluster.ts';
 import type { Host } from '../upstream/host.ts';
 import type { Http1Upstream, ResetReason, UpstreamStream } from '../upstream/http1-upstream.ts';
 import type { ActiveExchange, BodyTaker } from './active-exchange.ts';
+import { failureReply } from './failure-reply.ts';
 import { finish } from './finish.ts';
 import { requestHash } from './hash-policy.ts';
 import { HeldBody } from './held-body.ts';
@@ -15,6 +16,7 @@ import { startMirrors } from './mirror.ts';
 import { editRequest, outgoing } from './request-headers.ts';
 import { editResponse } from './response-headers.ts';
 import { backoffMs, mayRepeat, retriesReset, retriesResponse } from './retry.ts';
+import { chooseCluster } from './weighted.ts';
 
 /** What may be kept of a body to send it again (Envoy: per-connection buffer limit, 1 MiB by default). */
 const maxRetainedBytes = 1_048_576;
@@ -111,11 +113,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private answerOverflow(): void {
     this.exchange.addFlag('UO');
     this.close();
-    const body = 'upstream connect error or disconnect/reset before headers. reset reason: overflow';
-    localReply(this.exchange, 503, body, 'upstream_reset_before_response_started{overflow}', [
-      'x-envoy-overloaded',
-      'true',
-    ]);
+    const { status, body, details } = failureReply('overflow', '', false);
+    localReply(this.exchange, status, body, details, ['x-envoy-overloaded', 'true']);
   }
 
   private startRouteTimer(): void {
@@ -383,7 +382,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.pool!.report(host, reason === 'protocol error' ? 'gatewayFailure' : 'localOrigin');
     if (exchange.responded) {
       exchange.addFlag('UC');
-      exchange.details = `upstream_reset_after_response_started{${detailsWord(reason)}}`;
+      exchange.details = `upstream_reset_after_response_started{${reason.replaceAll(' ', '_')}}`;
       this.breakOff();
       return;
     }
@@ -395,16 +394,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       if (forward.retry.retries > 0 && this.retriesLeft <= 0) exchange.addFlag('URX');
     }
     exchange.upstreamFailure = detail;
-    const flag = reason === 'protocol error' ? 'UPE' : reason === 'connection termination' ? 'UC' : 'UF';
-    const tail = detail === '' ? '' : `|${detail.replaceAll(' ', '_')}`;
-    const details = `upstream_reset_before_response_started{${detailsWord(reason)}${tail}}`;
-    const told = exchange.attempts > 1 ? 'retried and the latest reset reason' : 'reset reason';
-    this.answer(
-      reason === 'protocol error' ? 502 : 503,
-      `upstream connect error or disconnect/reset before headers. ${told}: ${reason}`,
-      flag,
-      details,
-    );
+    const { status, body, flag, details } = failureReply(reason, detail, exchange.attempts > 1);
+    this.answer(status, body, flag, details);
   }
 
   private mayRetry(replay: boolean): boolean {
@@ -490,30 +481,4 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       this.exchange.stream.resumeRequest();
     }
   }
-}
-
-/** `connection termination` → `connection_termination`, as %RESPONSE_CODE_DETAILS% writes it. */
-function detailsWord(reason: ResetReason): string {
-  return reason.replaceAll(' ', '_');
-}
-
-/** Draws by weight; `cluster_header` names the cluster itself. */
-function chooseCluster(exchange: ActiveExchange, forward: Forward): WeightedCluster | null {
-  if (forward.clusterHeader !== null) {
-    const cluster = exchange.header(forward.clusterHeader);
-    return cluster === null
-      ? null
-      : { cluster, weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null };
-  }
-  return chooseWeighted(forward.clusters, forward.totalWeight);
-}
-
-export function chooseWeighted(clusters: readonly WeightedCluster[], totalWeight: number): WeightedCluster | null {
-  if (clusters.length === 1) return clusters[0];
-  let mark = Math.random() * totalWeight;
-  for (const weighted of clusters) {
-    mark -= weighted.weight;
-    if (mark < 0) return weighted;
-  }
-  return clusters[clusters.length - 1] ?? null;
 }

@@ -11,6 +11,7 @@ import { finish } from './finish.ts';
 import type { HttpConnection } from './http-connection.ts';
 import { localReply } from './local-reply.ts';
 import { runPipeline } from './pipeline.ts';
+import { methodOf, readTarget } from './request-line.ts';
 import type { ResponseBody, ServerStream } from './server-stream.ts';
 
 /** Requests sent ahead wait in a buffer of at most this, then the caller is not read. */
@@ -30,24 +31,6 @@ type Phase =
   | 'tunnel'
   /** Nothing more is read; what was written is leaving. */
   | 'closing';
-
-const methods = new Map<number, readonly string[]>([
-  [3, ['GET', 'PUT']],
-  [4, ['POST', 'HEAD']],
-  [5, ['PATCH', 'TRACE']],
-  [6, ['DELETE']],
-  [7, ['OPTIONS', 'CONNECT']],
-]);
-
-function methodOf(block: HeaderBlock): string {
-  const length = block.methodEnd;
-  for (const known of methods.get(length) ?? []) {
-    let i = 0;
-    while (i < length && block.bytes[i] === known.charCodeAt(i)) i++;
-    if (i === length) return known;
-  }
-  return block.bytes.toString('latin1', 0, length);
-}
 
 /** The caller's end of an HTTP/1 connection: one request at a time, in order. */
 export class Http1Downstream implements Receiver, ServerStream {
@@ -186,7 +169,8 @@ export class Http1Downstream implements Receiver, ServerStream {
     exchange.requestComplete = body.done;
     if (body.done) exchange.requestEndTick = exchange.startTick;
     this.phase = body.done ? 'waiting' : 'body';
-    const fault = this.readTarget(exchange, block);
+    exchange.hostText = block.host < 0 ? '' : this.hostText(block);
+    const fault = readTarget(exchange, block);
     if (fault !== null) {
       this.lastResponse = true;
       localReply(exchange, 400, '', fault);
@@ -195,27 +179,6 @@ export class Http1Downstream implements Receiver, ServerStream {
     // Answered here, as Envoy does, and not passed on (RFC 9110 §10.1.1).
     if (block.expectContinue && block.minorVersion === 1) this.sendContinue();
     runPipeline(exchange);
-  }
-
-  /** Splits the target (RFC 9112 §3.2); returns what is wrong with it, or null. */
-  private readTarget(exchange: ActiveExchange, block: HeaderBlock): string | null {
-    const first = block.bytes[block.targetStart];
-    exchange.hostText = block.host < 0 ? '' : this.hostText(block);
-    exchange.authority = exchange.hostText;
-    const target = block.bytes.toString('latin1', block.targetStart, block.targetEnd);
-    if (first === 47) exchange.path = target;
-    else if (exchange.method === 'CONNECT') exchange.authority = target;
-    else if (target === '*' && exchange.method === 'OPTIONS') exchange.path = target;
-    else {
-      const absolute = /^(https?):\/\/([^/?]+)(.*)$/i.exec(target);
-      if (absolute === null || absolute[2].includes('@')) return 'http1.invalid_url';
-      exchange.scheme = absolute[1].toLowerCase() === 'https' ? 'https' : 'http';
-      exchange.authority = absolute[2];
-      exchange.path = absolute[3].startsWith('/') ? absolute[3] : `/${absolute[3]}`;
-    }
-    exchange.originalPath = exchange.path;
-    if (block.host < 0 && block.minorVersion === 1) return 'missing_host_header';
-    return /[\s/?#@\\]/.test(exchange.authority) ? 'http.invalid_authority' : null;
   }
 
   /** Most requests of a connection name the same host: the text is made once. */

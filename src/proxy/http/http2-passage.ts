@@ -4,9 +4,9 @@ import { factsWithoutRequest } from '../net/connection-facts.ts';
 import { TcpRelay } from '../net/tcp-proxy.ts';
 import type { Transport } from '../net/transport.ts';
 import { authorize } from './authorize.ts';
-import { chooseWeighted } from './forward.ts';
 import type { Plane } from './plane.ts';
 import { findRoute } from './route.ts';
+import { chooseWeighted } from './weighted.ts';
 
 /** Whether a rule needs what only a request shows. */
 function readsRequest(rule: RbacRule): boolean {

@@ -1,11 +1,11 @@
 import { createServer, isIPv6, type Server, Socket } from 'node:net';
 import type { FilterChain, Listener } from '../config/table.ts';
 import { authorize } from '../http/authorize.ts';
-import { chooseWeighted } from '../http/forward.ts';
 import { HttpConnection } from '../http/http-connection.ts';
 import { Http1Downstream } from '../http/http1-downstream.ts';
 import { passHttp2 } from '../http/http2-passage.ts';
 import type { Plane } from '../http/plane.ts';
+import { chooseWeighted } from '../http/weighted.ts';
 import { type ChainFacts, matchChain } from './chain-match.ts';
 import { type Address, unmapped } from './connection.ts';
 import { connectionFacts, factsWithoutRequest } from './connection-facts.ts';

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect as connectHttp2, createServer } from 'node:http2';
+import { connect as connectHttp2, createServer, type ServerHttp2Stream } from 'node:http2';
 import { connect } from 'node:tls';
 import test from 'ava';
 import type { DownstreamTls, Table, UpstreamTls } from '../config/table.ts';
@@ -252,7 +252,7 @@ test('TCP goes through mutual TLS both ways, and either side may end first', asy
 test('HTTP/2 passes through two sidecars as it is', async (t) => {
   const m = await mesh();
   const app = createServer();
-  app.on('stream', (stream, headers) => {
+  app.on('stream', (stream: ServerHttp2Stream, headers) => {
     stream.respond({ ':status': 200, 'x-path': headers[':path'] });
     stream.end('over h2');
   });

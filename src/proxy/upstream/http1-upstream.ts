@@ -16,8 +16,7 @@ export type ResetReason =
   | 'connection timeout'
   | 'connection termination'
   | 'protocol error'
-  | 'overflow'
-  | 'local reset';
+  | 'overflow';
 
 /** The side that makes a request over an upstream connection. Each call is for the stream that is current. */
 export interface UpstreamStream {
