@@ -1,10 +1,11 @@
 /** Writes HTTP/1.1 messages into the output buffer; reading is in head.ts, head-reader.ts and body.ts. */
-// Not by an import statement: that reads every export of node:http, one of which loads undici (25 ms, 4 MB).
-const { STATUS_CODES } = process.getBuiltinModule('node:http');
 import { output } from '../net/output.ts';
 import type { Transport } from '../net/transport.ts';
 import type { HeaderBlock } from './header-block.ts';
 import type { HeaderEdit } from './header-edit.ts';
+
+// Not by an import statement: that reads every export of node:http, one of which loads undici (25 ms, 4 MB).
+const { STATUS_CODES } = process.getBuiltinModule('node:http');
 
 const statusLines: Array<Buffer | undefined> = [];
 
