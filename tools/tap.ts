@@ -33,7 +33,8 @@ export async function runAva(
       totals[passed ? 'passed' : 'failed']++;
       failing = !passed;
       if (failing || show) console.log(`${marks[passed ? 'ok' : 'not ok']}${result[2]}`);
-    } else if (/^(TAP version|1\.\.|# (tests|pass|skip|fail) |# .* › |\s*$)/.test(line)) failing = false;
+    } else if (/^(TAP version|1\.\.|# \S|\s*$)/.test(line)) failing = false;
+    // Logs are indented; a comment that is not is the title of a hook.
     else if (failing || line.startsWith('#')) console.log(`    ${line.replace(/^#\s*/, '')}`);
   }
   const code = await promise;

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder } from '../../e2e/local/folders.ts';
 import { sampleHubs, sampleImages, sampleTag } from '../../samples/bookinfo/images.ts';
@@ -136,23 +136,20 @@ async function bookinfo(): Promise<Image[]> {
   const layers = new Map<string, TarEntry[]>();
   for (const service of services) {
     const source = join(top, `samples/bookinfo/${service}.ts`);
-    if (!existsSync(source)) continue;
     const { file } = await bundleSample(source, join(work, `${service}.mjs`));
     layers.set(service, [{ type: 'file', path: 'app/service.mjs', mode: 0o644, content: readFileSync(file) }]);
   }
-  return sampleImages
-    .filter(({ service }) => layers.has(service))
-    .map(({ name, service, env }) => ({
-      references: sampleHubs.map((hub) => `${hub}/${name}:${sampleTag}`),
-      layers: [base, layers.get(service) ?? []],
-      config: {
-        Entrypoint: ['node', '/app/service.mjs'],
-        Cmd: ['9080'],
-        Env: [path, ...Object.entries(env).map(([key, value]) => `${key}=${value}`)],
-        User: '1000:1000',
-        WorkingDir: '/app',
-      },
-    }));
+  return sampleImages.map(({ name, service, env }) => ({
+    references: sampleHubs.map((hub) => `${hub}/${name}:${sampleTag}`),
+    layers: [base, layers.get(service) ?? []],
+    config: {
+      Entrypoint: ['node', '/app/service.mjs'],
+      Cmd: ['9080'],
+      Env: [path, ...Object.entries(env).map(([key, value]) => `${key}=${value}`)],
+      User: '1000:1000',
+      WorkingDir: '/app',
+    },
+  }));
 }
 
 /** What tests run inside of the cluster, also under the name of the image that Istio's `curl` sample asks for. */
