@@ -6,6 +6,9 @@ export interface Totals {
   failed: number;
 }
 
+/** Of what is shown about one failed test: a golden's difference may run to thousands of lines. */
+const maxDetailLines = 80;
+
 const marks = { ok: '  ✔ ', 'not ok': '  ✖ ' };
 
 /**
@@ -26,16 +29,20 @@ export async function runAva(
   child.on('error', reject);
   child.on('close', resolve);
   let failing = false;
+  let detailLines = 0;
   for await (const line of createInterface({ input: child.stdout })) {
     const result = /^(ok|not ok) \d+ - (.*)$/.exec(line);
     if (result) {
       const passed = result[1] === 'ok';
       totals[passed ? 'passed' : 'failed']++;
       failing = !passed;
+      detailLines = 0;
       if (failing || show) console.log(`${marks[passed ? 'ok' : 'not ok']}${result[2]}`);
     } else if (/^(TAP version|1\.\.|# \S|\s*$)/.test(line)) failing = false;
     // Logs are indented; a comment that is not is the title of a hook.
-    else if (failing || line.startsWith('#')) console.log(`    ${line.replace(/^#\s*/, '')}`);
+    else if ((failing && ++detailLines <= maxDetailLines) || line.startsWith('#'))
+      console.log(`    ${line.replace(/^#\s*/, '')}`);
+    else if (failing && detailLines === maxDetailLines + 1) console.log('      (and more)');
   }
   const code = await promise;
   if (code !== 0 && totals.failed === 0) {

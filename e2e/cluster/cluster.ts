@@ -27,6 +27,8 @@ export interface Cluster {
   readonly kubeconfig: string;
   /** The nodes' names. */
   readonly nodes: string[];
+  /** Where the cluster's own programs write their logs, or null. */
+  readonly logFolder: string | null;
   /** The command that is kubectl here, without arguments. */
   readonly kubectlCommand: string[];
   /** Runs kubectl as cluster admin and gives its standard output; throws when it fails. */

@@ -10,12 +10,20 @@ export abstract class KubectlCluster implements Cluster {
   readonly kubeconfig: string;
   readonly nodes: string[];
   readonly kubectlCommand: string[];
+  readonly logFolder: string | null;
 
-  constructor(name: string, kubeconfig: string, nodes: string[], kubectlCommand: string[]) {
+  constructor(
+    name: string,
+    kubeconfig: string,
+    nodes: string[],
+    kubectlCommand: string[],
+    logFolder: string | null = null,
+  ) {
     this.name = name;
     this.kubeconfig = kubeconfig;
     this.nodes = nodes;
     this.kubectlCommand = kubectlCommand;
+    this.logFolder = logFolder;
   }
 
   kubectl(args: string[], options: CommandOptions = {}): Promise<string> {

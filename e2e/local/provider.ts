@@ -30,7 +30,7 @@ class LocalCluster extends KubectlCluster {
 
   constructor(at: Layout, nodes: Node[], programs: Binaries) {
     const names = at.nodes.map((node) => node.name);
-    super(at.cluster, join(at.folder, 'kubeconfig'), names, [programs.kube, 'kubectl']);
+    super(at.cluster, join(at.folder, 'kubeconfig'), names, [programs.kube, 'kubectl'], at.log);
     this.#layout = at;
     this.#nodes = nodes;
     this.#binaries = programs;

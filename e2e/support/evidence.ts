@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cluster } from '../cluster/cluster.ts';
 import { cacheFolder } from '../local/folders.ts';
@@ -52,5 +52,6 @@ export async function collectEvidence(cluster: Cluster, name: string): Promise<s
     await save(`${namespace}.${pod}.log`, args);
     await save(`${namespace}.${pod}.previous.log`, [...args, '--previous']);
   }
+  if (cluster.logFolder) cpSync(cluster.logFolder, join(folder, 'nodes'), { recursive: true });
   return folder;
 }
