@@ -1,4 +1,4 @@
-import { createServer, isIPv6, type Server, Socket } from 'node:net';
+import { createServer, type Server, Socket } from 'node:net';
 import type { FilterChain, Listener } from '../config/table.ts';
 import { authorize } from '../http/authorize.ts';
 import { HttpConnection } from '../http/http-connection.ts';
@@ -10,6 +10,7 @@ import { type ChainFacts, matchChain } from './chain-match.ts';
 import { type Address, unmapped } from './connection.ts';
 import { connectionFacts, factsWithoutRequest } from './connection-facts.ts';
 import { type ClientHello, type Detected, detect, maxDetectBytes } from './detect.ts';
+import { handedTo } from './hand-over.ts';
 import { originalDestination } from './original-dst.ts';
 import { output } from './output.ts';
 import { TcpRelay } from './tcp-proxy.ts';
@@ -114,7 +115,7 @@ export class BoundListener {
     counters.accepted++;
     counters.active++;
     const transport = new Transport(false);
-    const listener = this.handedTo(local, socketLocal);
+    const listener = handedTo(acceptor.plane.table, this.config, local, socketLocal);
     const socket = new Socket({
       handle,
       onread: transport.onread(),
@@ -123,19 +124,6 @@ export class BoundListener {
     } as object);
     transport.attach(socket);
     new Arrival(acceptor, listener, transport, { remote, local, socketLocal }).begin();
-  }
-
-  /** The listener of the original destination, exact address before any address (Envoy: use_original_dst). */
-  private handedTo(local: Address, socketLocal: Address): Listener {
-    const { config } = this;
-    if (!config.useOriginalDst || (local.ip === socketLocal.ip && local.port === socketLocal.port)) return config;
-    let wildcard: Listener | null = null;
-    for (const other of this.acceptor.plane.table.listeners.values()) {
-      if (other === config || other.address.port !== local.port || other.direction !== config.direction) continue;
-      if (other.address.host === local.ip) return other;
-      if (other.address.host === (isIPv6(local.ip) ? '::' : '0.0.0.0')) wildcard = other;
-    }
-    return wildcard ?? config;
   }
 }
 
