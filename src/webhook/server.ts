@@ -50,8 +50,8 @@ export function createWebhookServer({
     bodyLimit: bodyLimitBytes,
     // The API server waits 10 s for an answer.
     requestTimeout: 10_000,
-    connectionTimeout: 15_000,
-    keepAliveTimeout: 90_000,
+    // Longer than the 90 s after which the API server drops an idle connection: it must not lose a question to our closing it.
+    keepAliveTimeout: 120_000,
     forceCloseConnections: 'idle',
     logger: false,
   });
