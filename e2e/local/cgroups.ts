@@ -50,12 +50,12 @@ function remove(folder: string): boolean {
   }
 }
 
-/** Removes the cgroups whose name starts so, and returns those that still hold a process. */
-export function removeCgroups(prefix: string): string[] {
+/** Removes the cgroups of this name pattern, and returns those that still hold a process. */
+export function removeCgroups(pattern: RegExp): string[] {
   return hierarchies()
     .flatMap((hierarchy) =>
       readdirSync(hierarchy)
-        .filter((name) => name.startsWith(prefix))
+        .filter((name) => pattern.test(name))
         .map((name) => join(hierarchy, name)),
     )
     .filter((folder) => !remove(folder));
