@@ -48,6 +48,8 @@ try {
   terminal.failure(error instanceof Error ? error.message : String(error));
   process.exitCode = 1;
 }
+// The kernel ends what does not end by itself.
+setTimeout(() => process.exit(1), 8_000).unref();
 await Promise.allSettled(pods.map((pod) => pod.stop()));
 await mesh?.close();
 process.exit();
@@ -62,20 +64,19 @@ async function run(): Promise<void> {
 
   const step = terminal.step('Control plane');
   mesh = await createMesh({ folder: objects, host: bridgeAddress });
-  const planned = plan([...manifests, ...mesh.gatewayManifests()]);
+  const local = mesh;
+  const planned = plan([...manifests, ...local.gatewayManifests()], local.inject);
   await put(objects, 'plan', planned.manifests);
   await mesh.start();
   step.done(`Control plane on ${bridgeAddress}:${mesh.port}, CA of trust domain cluster.local`);
 
   const starting = terminal.step(`0 of ${planned.pods.length} pods`);
   let ready = 0;
-  const local = mesh;
   await Promise.all(
     planned.pods.map(async (each) => {
-      const injected = local.inject(each.pod);
       const name = each.pod.metadata.name;
-      const sandbox = await createSandbox(folder, name, each.index, local.filesOf(injected, planned.addresses));
-      const pod = await startPod(each, injected, sandbox);
+      const sandbox = await createSandbox(folder, name, each.index, local.filesOf(each.pod, planned.addresses));
+      const pod = await startPod(each, sandbox);
       pods.push(pod);
       await untilReady(pod);
       pod.startApplication();
@@ -95,7 +96,7 @@ async function run(): Promise<void> {
   }
   if (!values.once) {
     if (gateway) terminal.line(`\nOpen http://127.0.0.1:${port}/productpage`);
-    if (!values.demo) follow(given, objects);
+    if (!values.demo) follow(given, objects, local);
     terminal.line('Ctrl-C ends it and leaves nothing behind.');
   }
 }
@@ -123,7 +124,7 @@ async function readManifests(path: string): Promise<Manifest[]> {
 }
 
 /** Changes of routes and policies in the user's folders count at once; workloads stay as they were started. */
-function follow(paths: readonly string[], objects: string): void {
+function follow(paths: readonly string[], objects: string, local: LocalMesh): void {
   let last = '';
   const timer = setInterval(async () => {
     try {
@@ -131,7 +132,7 @@ function follow(paths: readonly string[], objects: string): void {
       const configuration = manifests.filter(({ apiVersion }) => apiVersion.includes('.istio.io/'));
       const text = JSON.stringify(configuration);
       if (text !== last && last !== '')
-        await put(objects, 'plan', plan([...manifests, ...(mesh?.gatewayManifests() ?? [])]).manifests);
+        await put(objects, 'plan', plan([...manifests, ...local.gatewayManifests()], local.inject).manifests);
       last = text;
     } catch (error) {
       terminal.warning(error instanceof Error ? error.message : String(error));

@@ -9,6 +9,9 @@ import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
+/** After that the kernel is asked to end everything. */
+const stopWithinMs = 10_000;
+
 const needed = ['unshare', 'nsenter', 'ip', 'iptables-restore', 'mount'];
 
 /** What is missing for namespaces and real iptables, or null when nothing is. */
@@ -62,7 +65,10 @@ export async function runInNamespaces({ args, port, signal }: OutsideOptions): P
       // Its standard input is the life line: when this process ends, however it ends, the inside sees it close.
       { stdio: ['pipe', 'inherit', 'inherit'], env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` } },
     );
-    const stop = () => child.stdin?.end();
+    const stop = () => {
+      child.stdin?.end();
+      setTimeout(() => child.kill('SIGKILL'), stopWithinMs).unref();
+    };
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
     return await new Promise<number>((resolve, reject) => {

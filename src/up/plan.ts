@@ -38,7 +38,8 @@ export interface Plan {
 
 const maxPods = 200;
 
-export function plan(manifests: Manifest[]): Plan {
+/** @param inject what the webhook would do to each pod on its way in */
+export function plan(manifests: Manifest[], inject: (pod: Manifest) => Manifest): Plan {
   const placed = manifests.map((manifest) => inNamespace(manifest));
   const pods: PlannedPod[] = [];
   for (const deployment of placed.filter((m) => m.kind === 'Deployment')) {
@@ -49,7 +50,7 @@ export function plan(manifests: Manifest[]): Plan {
           `the folder asks for more than ${maxPods} pods; lower the replicas of ${deployment.metadata.name}`,
         );
       const ip = podAddress(index);
-      pods.push({ index, ip, pod: podOf(deployment, replica, ip) });
+      pods.push({ index, ip, pod: inject(podOf(deployment, replica, ip)) });
     }
   }
   const addresses = new Map<string, string>();

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Manifest, PlannedPod } from './plan.ts';
-import { argvOf, type Container } from './programs.ts';
+import { argvOf, type Container, speaks } from './programs.ts';
 import type { Sandbox } from './sandbox.ts';
 
 const proxyUser = 1337;
@@ -30,7 +30,8 @@ export interface RunningPod {
 }
 
 /** Runs the init containers to their end and starts the proxy; the applications wait for `startApplication`. */
-export async function startPod(planned: PlannedPod, injected: Manifest, sandbox: Sandbox): Promise<RunningPod> {
+export async function startPod(planned: PlannedPod, sandbox: Sandbox): Promise<RunningPod> {
+  const injected = planned.pod;
   const containers: RunningContainer[] = [];
   const initial: Container[] = injected.spec.initContainers ?? [];
   const all: Container[] = injected.spec.containers;
@@ -42,7 +43,7 @@ export async function startPod(planned: PlannedPod, injected: Manifest, sandbox:
       env: environment(container, injected, planned),
     });
     const running = { name: container.name, process, lines: [] as string[] };
-    for (const stream of [process.stderr, container.stdin ? null : process.stdout])
+    for (const stream of [process.stderr, speaks(container) ? null : process.stdout])
       if (stream)
         createInterface({ input: stream }).on('line', (line) => {
           running.lines.push(line);

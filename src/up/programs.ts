@@ -8,8 +8,6 @@ export interface Container {
   args?: string[];
   env?: unknown[];
   restartPolicy?: string;
-  /** True for a program that is spoken to over standard input. */
-  stdin?: boolean;
   [field: string]: unknown;
 }
 
@@ -51,4 +49,9 @@ export function argvOf(container: Container, annotations: Record<string, string>
   throw new Error(
     `container ${container.name}: no local program is known for image ${container.image}; name one in the pod template's annotation ${commandAnnotation}: '["node", "server.js"]'`,
   );
+}
+
+/** The client's program is spoken to: a line in, a line out (caller.ts). */
+export function speaks({ image }: Container): boolean {
+  return /(?:^|\/)curl(?::|$)/.test(image);
 }

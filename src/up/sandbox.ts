@@ -89,7 +89,7 @@ export async function createSandbox(
     start(argv, { user, env, directory }) {
       const enter = ['-t', String(holder.pid), '-n', '-m', '-u', `--wd=${directory ?? '/'}`];
       if (user !== 0) enter.push('--setuid', String(user), '--setgid', String(user));
-      return spawn('nsenter', [...enter, '--', ...argv], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+      return spawn('nsenter', [...enter, '--', ...argv], { env, stdio: ['pipe', 'pipe', 'pipe'] });
     },
     stop() {
       holder.kill('SIGKILL');
