@@ -87,8 +87,11 @@ export async function readEnvironment(
     metricsPort: Number(env.ENVOY_PROMETHEUS_PORT || 15_090),
     appProbers: env.ISTIO_KUBE_APP_PROBERS ?? '',
     prometheus: args.type === 'sidecar' ? (env.ISTIO_PROMETHEUS_ANNOTATIONS ?? '') : '',
-    // A Job's pod ends when its containers do: waiting longer than its connections live helps nobody.
-    exitOnZeroActiveConnections: env.EXIT_ON_ZERO_ACTIVE_CONNECTIONS !== 'false',
+    // A sidecar is told to end when its application has: waiting longer than its connections live would only hold up a Job.
+    // A gateway goes on for the whole time, since load balancers learn of its end with a delay.
+    exitOnZeroActiveConnections: env.EXIT_ON_ZERO_ACTIVE_CONNECTIONS
+      ? env.EXIT_ON_ZERO_ACTIVE_CONNECTIONS === 'true'
+      : args.type === 'sidecar',
     minDrainMs: env.EXIT_ON_ZERO_ACTIVE_CONNECTIONS === 'true' ? durationOf('MINIMUM_DRAIN_DURATION', 5000) : 0,
   };
 }

@@ -116,6 +116,14 @@ export class HeaderBlock {
       joined = `${joined},${this.value(i)}`;
     return joined;
   }
+
+  /** Every value of a header by its lower-case name, in their order. */
+  all(name: string): string[] {
+    const id = idOfName(name);
+    const values: string[] = [];
+    for (let i = this.findName(name, id); i >= 0; i = this.findName(name, id, i + 1)) values.push(this.value(i));
+    return values;
+  }
 }
 
 const spare: HeaderBlock[] = [];

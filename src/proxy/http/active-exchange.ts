@@ -128,6 +128,13 @@ export class ActiveExchange implements Exchange {
     return made(this.madeRequest, name) ?? this.request.get(name);
   }
 
+  headerValues(name: string): readonly string[] {
+    const values = this.request.all(name);
+    if (values.length > 1 && made(this.madeRequest, name) === null) return values;
+    const value = this.header(name);
+    return value === null ? [] : [value];
+  }
+
   responseHeader(name: string): string | null {
     if (name === ':status') return this.status === 0 ? null : String(this.status);
     return made(this.madeResponse, name) ?? this.response.get(name);

@@ -25,6 +25,7 @@ function facts(more: Partial<RequestFacts> & { headers?: Record<string, string> 
     authority: 'shop',
     scheme: 'http',
     header: (name) => headers[name] ?? (name === ':method' ? 'GET' : null),
+    headerValues: (name) => headers[name]?.split(',') ?? [],
     peer: peer('spiffe://cluster.local/ns/shop/sa/front'),
     mtls: true,
     sni: 'outbound_.80_._.shop',

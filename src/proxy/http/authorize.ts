@@ -1,6 +1,5 @@
 /** The authorization decision: a pure function of the RBAC filters and the request's facts. */
 import type { Rbac, RbacPolicy, RbacRule } from '../config/table.ts';
-import type { ConnectionFacts } from '../net/connection.ts';
 import { cidrContains } from './cidr.ts';
 import type { RequestFacts } from './facts.ts';
 import { matchesHeader, pathOnly } from './match.ts';
@@ -112,22 +111,4 @@ function authenticated(test: ((value: string) => boolean) | null, { mtls, peer }
   for (const san of peer.uriSans) if (test(san)) return true;
   for (const san of peer.dnsSans) if (test(san)) return true;
   return test(peer.subject);
-}
-
-/** The facts of a connection for network RBAC: rules about requests find nothing. */
-export function connectionFacts(connection: ConnectionFacts): RequestFacts {
-  return {
-    method: '',
-    path: '',
-    authority: '',
-    scheme: connection.tls ? 'https' : 'http',
-    header: () => null,
-    peer: connection.peer,
-    mtls: connection.mtls,
-    sni: connection.sni,
-    source: connection.remote,
-    client: connection.remote,
-    destination: connection.local,
-    random: 0,
-  };
 }

@@ -10,6 +10,8 @@ export interface RequestFacts {
   readonly scheme: 'http' | 'https';
   /** Value by lower-case name, several joined by `,` in their order; null when absent. Knows :method, :path, :authority and :scheme. */
   header(name: string): string | null;
+  /** The values of a header that was sent more than once, each by itself; asked for only when `header` holds a comma. */
+  headerValues(name: string): readonly string[];
   readonly peer: PeerIdentity | null;
   readonly mtls: boolean;
   readonly sni: string;

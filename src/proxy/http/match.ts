@@ -1,18 +1,27 @@
 import type { HeaderMatch, RouteMatch } from '../config/table.ts';
 import type { RequestFacts } from './facts.ts';
 
+type Headers = Pick<RequestFacts, 'header' | 'headerValues'>;
+
 /**
- * Envoy's rule for a header matcher: a missing header matches only as a presence test, or when it is to be taken for an empty one;
- * `invert` turns the result of the comparison around, not that of a missing header.
+ * Envoy's rule for a header matcher: of several values of a header each is compared by itself, and one that matches is enough. A
+ * missing header matches only as a presence test, or when it is to be taken for an empty one; `invert` turns the result of the
+ * comparison around, not that of a missing header.
  */
-export function matchesHeader(matcher: HeaderMatch, facts: Pick<RequestFacts, 'header'>): boolean {
+export function matchesHeader(matcher: HeaderMatch, facts: Headers): boolean {
   const value = facts.header(matcher.name);
   if (matcher.kind === 'present') return (value !== null) !== matcher.invert;
   if (value === null && !matcher.treatMissingAsEmpty) return false;
-  return matchesValue(matcher, value ?? '') !== matcher.invert;
+  return matchesAny(matcher, value ?? '', facts) !== matcher.invert;
 }
 
-export function headersMatch(matchers: readonly HeaderMatch[], facts: Pick<RequestFacts, 'header'>): boolean {
+function matchesAny(matcher: HeaderMatch, value: string, facts: Headers): boolean {
+  if (!value.includes(',')) return matchesValue(matcher, value);
+  for (const single of facts.headerValues(matcher.name)) if (matchesValue(matcher, single)) return true;
+  return false;
+}
+
+export function headersMatch(matchers: readonly HeaderMatch[], facts: Headers): boolean {
   for (const matcher of matchers) if (!matchesHeader(matcher, facts)) return false;
   return true;
 }
@@ -44,7 +53,7 @@ export function matchesPath(match: RouteMatch, path: string, method: string): bo
   return matcher.kind === 'prefix' || given.length === matcher.value.length || given[matcher.value.length] === '/';
 }
 
-/** First value of each parameter, decoded as in a form (Envoy: parseAndDecodeQueryString). */
+/** First value of each parameter, as it was sent: Envoy's routes do not decode it. */
 export function queryParameters(path: string): ReadonlyMap<string, string> {
   const values = new Map<string, string>();
   const start = path.indexOf('?');
@@ -52,13 +61,8 @@ export function queryParameters(path: string): ReadonlyMap<string, string> {
   const end = path.indexOf('#', start);
   for (const pair of path.slice(start + 1, end < 0 ? undefined : end).split('&')) {
     const cut = pair.indexOf('=');
-    const name = decode(cut < 0 ? pair : pair.slice(0, cut));
-    if (name !== '' && !values.has(name)) values.set(name, cut < 0 ? '' : decode(pair.slice(cut + 1)));
+    const name = cut < 0 ? pair : pair.slice(0, cut);
+    if (name !== '' && !values.has(name)) values.set(name, cut < 0 ? '' : pair.slice(cut + 1));
   }
   return values;
-}
-
-function decode(text: string): string {
-  if (!text.includes('%')) return text;
-  return text.replace(/(?:%[0-9a-f]{2})+/gi, (run) => Buffer.from(run.replaceAll('%', ''), 'hex').toString());
 }

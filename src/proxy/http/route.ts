@@ -1,5 +1,5 @@
 /** The routing decision: a pure function of the table and the request's facts. */
-import type { Forward, Route, RouteTable, VirtualHost, WeightedCluster } from '../config/table.ts';
+import type { Route, RouteTable, VirtualHost } from '../config/table.ts';
 import type { RequestFacts } from './facts.ts';
 import { matchesHeader, matchesPath, pathOnly, queryParameters } from './match.ts';
 
@@ -12,11 +12,8 @@ export interface RouteTrace {
 /** The authority's host without its port, in lower case; an IPv6 literal keeps its brackets. */
 export function withoutPort(authority: string): string {
   const colon = authority.lastIndexOf(':');
+  // A literal's own colons stand before its bracket; anything else behind the last colon is no part of the name.
   if (colon < 0 || authority.indexOf(']', colon) >= 0) return authority;
-  for (let i = colon + 1; i < authority.length; i++) {
-    const c = authority.charCodeAt(i);
-    if (c < 0x30 || c > 0x39) return authority;
-  }
   return authority.slice(0, colon);
 }
 
@@ -89,19 +86,4 @@ function firstRoute(host: VirtualHost, facts: RequestFacts, trace: RouteTrace | 
 function isGrpc(facts: RequestFacts): boolean {
   const type = facts.header('content-type');
   return type !== null && (type === 'application/grpc' || type.startsWith('application/grpc+'));
-}
-
-/** The weighted choice; null when the route takes the name from a header (`clusterHeader`). */
-export function chooseCluster(
-  forward: Pick<Forward, 'clusters' | 'totalWeight'>,
-  random: number,
-): WeightedCluster | null {
-  const { clusters } = forward;
-  if (clusters.length === 1) return clusters[0];
-  let point = random % forward.totalWeight;
-  for (const cluster of clusters) {
-    if (point < cluster.weight) return cluster;
-    point -= cluster.weight;
-  }
-  return null;
 }

@@ -42,6 +42,7 @@ export function factsWithoutRequest(facts: ConnectionFacts) {
     authority: '',
     scheme: facts.tls ? ('https' as const) : ('http' as const),
     header: () => null,
+    headerValues: () => [],
     peer: facts.peer,
     mtls: facts.mtls,
     sni: facts.sni,
