@@ -7,6 +7,8 @@ import type { Transport } from './transport.ts';
  *     turn:  enter → claim(A) put put → claim(B): A leaves → put → leave: B leaves
  */
 const size = 131_072;
+/** Characters that no header may hold as they are. */
+const unwritable = /[^\t\x20-\x7e\x80-\xff]/;
 
 export class Output {
   bytes: Buffer = Buffer.allocUnsafeSlow(size);
@@ -73,6 +75,10 @@ export class Output {
 
   /** Text in ISO 8859-1; control characters become spaces and what does not fit `?`, so that no text can end a line. */
   putText(text: string): void {
+    if (text.length > 20 && !unwritable.test(text)) {
+      this.length += this.bytes.write(text, this.length, 'latin1');
+      return;
+    }
     const { bytes } = this;
     let at = this.length;
     for (let i = 0; i < text.length; i++) {
