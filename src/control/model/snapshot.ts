@@ -7,7 +7,8 @@ import type { DestinationRule } from '../../api/istio/destination-rule.ts';
 import type { Gateway } from '../../api/istio/gateway.ts';
 import type { VirtualService } from '../../api/istio/virtual-service.ts';
 import { type ResolvedMeshConfig, resolveMeshConfig } from '../../api/mesh-config.ts';
-import { type Endpoint, type EndpointSources, endpointsOf } from './endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
+import { EndpointIndex } from './endpoint-index.ts';
 import { MtlsPolicies } from './mtls-mode.ts';
 import type { EndpointSliceObject, MeshObjects } from './objects.ts';
 import { byAge, compare } from './selector.ts';
@@ -67,10 +68,13 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
       'namespaces',
     );
 
-  const slices = keep(slicesOfSnapshot.get(previous as Snapshot), () => slicesByService(objects), 'endpointSlices');
-  const allWorkloads = [...workloads.byName.values()];
-  const endpointCache = new Map<ServicePort, readonly Endpoint[]>();
-  const identityCache = new Map<Service, readonly string[]>();
+  const lastIndex = previous && indices.get(previous);
+  const index = new EndpointIndex(
+    keep(lastIndex?.slices, () => slicesByService(objects), 'endpointSlices'),
+    workloads.byIp,
+    [...workloads.byName.values()],
+    lastIndex ?? null,
+  );
 
   const snapshot: Snapshot = {
     version: (previous?.version ?? 0) + 1,
@@ -104,47 +108,37 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
       'meshConfig',
     ),
     configVersion: configSame ? previous.configVersion : (previous?.configVersion ?? 0) + 1,
-    endpoints(service, port) {
-      let found = endpointCache.get(port);
-      if (!found) {
-        const sources: EndpointSources = {
-          slices: slices.get(`${service.namespace}/${service.name}`) ?? [],
-          workloadByIp: workloads.byIp,
-          workloads: allWorkloads,
-        };
-        found = endpointsOf(service, port, sources);
-        endpointCache.set(port, found);
-      }
-      return found;
-    },
-    identities(service) {
-      let found = identityCache.get(service);
-      if (!found) {
-        const names = new Set<string>();
-        for (const port of service.ports)
-          for (const endpoint of snapshot.endpoints(service, port))
-            if (endpoint.serviceAccount) names.add(`ns/${endpoint.namespace}/sa/${endpoint.serviceAccount}`);
-        found = [...names].sort();
-        identityCache.set(service, found);
-      }
-      return found;
-    },
+    endpoints: index.endpoints.bind(index),
+    identities: index.identities.bind(index),
   };
-  slicesOfSnapshot.set(snapshot, slices);
+  indices.set(snapshot, index);
   return snapshot;
 }
 
-const slicesOfSnapshot = new WeakMap<Snapshot, ReadonlyMap<string, EndpointSliceObject[]>>();
+const indices = new WeakMap<Snapshot, EndpointIndex>();
 
 function servicesOf(objects: MeshObjects): Service[] {
   const entries = [...objects.serviceEntries.values()].sort(byAge);
   const native = [...objects.services.values()].sort(byAge);
   const services = [
-    ...native.map((object) => fromService(object, objects.clusterDomain)),
-    ...entries.flatMap(fromServiceEntry),
+    ...native.flatMap((object) =>
+      converted(object, objects.clusterDomain, () => [fromService(object, objects.clusterDomain)]),
+    ),
+    ...entries.flatMap((object) => converted(object, '', () => fromServiceEntry(object))),
   ];
   // A stable sort: of equal hosts the one that came first stays first.
   return services.sort((a, b) => compare(a.host, b.host));
+}
+
+const servicesByObject = new WeakMap<object, { domain: string; services: readonly Service[] }>();
+
+/** An object that did not change stands for the same services, down to their identity. */
+function converted(object: object, domain: string, make: () => Service[]): readonly Service[] {
+  const known = servicesByObject.get(object);
+  if (known?.domain === domain) return known.services;
+  const services = make();
+  servicesByObject.set(object, { domain, services });
+  return services;
 }
 
 function firstByHost(services: readonly Service[]): Map<string, Service> {

@@ -27,12 +27,20 @@ export function encodeResources(version: string, messages: ResourceMessages): Re
 function encodeType<T extends XdsType>(type: T, messages: Iterable<XdsMessages[T]>): Map<string, Resource> {
   const encoded = new Map<string, Resource>();
   for (const message of messages) {
-    const value = toBinary(schemas[type] as typeof schemas.cluster, message as XdsMessages['cluster']);
-    const name = nameOf(type, message);
-    const version = hash('sha1', value, 'base64url').slice(0, 16);
-    encoded.set(name, { name, version, any: create(AnySchema, { typeUrl: typeUrls[type], value }) });
+    const resource = encodedBefore.get(message) ?? encode(type, message);
+    encodedBefore.set(message, resource);
+    encoded.set(resource.name, resource);
   }
   return encoded;
+}
+
+/** Translations share messages, and a message never changes once made. */
+const encodedBefore = new WeakMap<object, Resource>();
+
+function encode<T extends XdsType>(type: T, message: XdsMessages[T]): Resource {
+  const value = toBinary(schemas[type] as typeof schemas.cluster, message as XdsMessages['cluster']);
+  const version = hash('sha1', value, 'base64url').slice(0, 16);
+  return { name: nameOf(type, message), version, any: create(AnySchema, { typeUrl: typeUrls[type], value }) };
 }
 
 /** What a proxy has before it is known. */

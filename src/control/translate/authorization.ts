@@ -76,7 +76,7 @@ function rulesOf(
     const base = `ns[${metadata.namespace}]-policy[${metadata.name}]`;
     // A policy without rules matches nothing: ALLOW then denies all that no other policy allows.
     if (!spec.rules?.length) {
-      if (action === 'ALLOW') rules[`${base}-rule[none]`] = { permissions: [nothing], principals: [noOne] };
+      if (action === 'ALLOW') rules[`${base}-rule[0]`] = { permissions: [nothing], principals: [noOne] };
       continue;
     }
     for (const [i, rule] of spec.rules.entries()) {

@@ -3,6 +3,7 @@ import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protob
 import type {
   ConnectionPoolSettings,
   ConsistentHashLb,
+  DestinationRule,
   OutlierDetection,
   Subset,
 } from '../../api/istio/destination-rule.ts';
@@ -17,9 +18,10 @@ import type { OutlierDetectionSchema } from '../../xds/gen/envoy/config/cluster/
 import { RoutingPriority } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { ApiVersion } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
-import type { Service, ServicePort } from '../model/service.ts';
+import type { Resolution, Service, ServicePort } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
-import { assignment } from './endpoints.ts';
+import { assignment, takesMutualTls } from './endpoints.ts';
+import { Memo } from './memo.ts';
 import { any, duration, milliseconds } from './message.ts';
 import {
   apiPath,
@@ -43,15 +45,33 @@ const unlimited = 4_294_967_295;
 /** A service's port, and one more cluster for each subset that its DestinationRule names. */
 export function outboundClusters(
   snapshot: Snapshot,
-  scope: Pick<Scope, 'namespace' | 'locality'>,
+  scope: Pick<Scope, 'namespace' | 'kind'>,
   service: Service,
-): Cluster[] {
+): readonly Cluster[] {
   const rule = destinationRuleOf(snapshot, service, scope.namespace);
-  return service.ports
-    .filter(({ protocol }) => protocol !== 'udp')
-    .flatMap((port) =>
-      [null, ...(rule?.spec.subsets ?? [])].map((subset) => outbound(snapshot, service, port, subset, rule)),
-    );
+  const resolution = resolutionFor(scope.kind, service);
+  const inMessage = resolution === 'endpoints' ? [] : service.ports.map((port) => snapshot.endpoints(service, port));
+  return outboundMemo.get(
+    service,
+    `${resolution} ${rule?.metadata.namespace}/${rule?.metadata.name}`,
+    [rule, snapshot.mesh, snapshot.identities(service), ...(inMessage.length > 0 ? [snapshot.mtls, ...inMessage] : [])],
+    () =>
+      service.ports
+        .filter(({ protocol }) => protocol !== 'udp')
+        .flatMap((port) =>
+          [null, ...(rule?.spec.subsets ?? [])].map((subset) =>
+            outbound(snapshot, service, port, subset, rule, resolution),
+          ),
+        ),
+  );
+}
+
+const outboundMemo = new Memo<readonly Cluster[]>();
+
+/** A gateway's callers do not know the addresses of pods, so what sidecars let through to where it goes, it must look up. */
+export function resolutionFor(kind: Scope['kind'], service: Service): Resolution {
+  if (service.resolution !== 'passthrough' || kind === 'sidecar') return service.resolution;
+  return service.native || service.fixedEndpoints.length > 0 ? 'endpoints' : service.resolution;
 }
 
 function outbound(
@@ -60,16 +80,17 @@ function outbound(
   port: ServicePort,
   subset: Subset | null,
   rule: ReturnType<typeof destinationRuleOf>,
+  resolution: Resolution,
 ): Cluster {
   const name = outboundCluster(port.port, subset?.name ?? '', service.host);
   const policy = policyFor(rule, subset, port.port);
   const init: ClusterInit = {
     name,
-    ...discovery(snapshot, service, port, subset, name),
+    ...discovery(snapshot, service, port, subset, name, resolution),
     ...pool(policy.connectionPool, snapshot.mesh.connectTimeout),
-    ...balancing(policy, service),
-    ...transport(snapshot, service, port, subset, policy),
-    metadata: origins(rule ? apiPath(rule, 'destinationrules') : service.origin, service, subset?.name),
+    ...balancing(policy, resolution),
+    ...transport(snapshot, service, port, subset, policy, resolution),
+    metadata: origins(rule, service, subset?.name),
   };
   const http = httpOptions(port, policy.connectionPool);
   if (http) init.typedExtensionProtocolOptions = { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': http };
@@ -83,10 +104,11 @@ function discovery(
   port: ServicePort,
   subset: Subset | null,
   name: string,
+  resolution: Resolution,
 ): ClusterInit {
-  if (service.resolution === 'passthrough')
+  if (resolution === 'passthrough')
     return { clusterDiscoveryType: { case: 'type', value: Discovery.ORIGINAL_DST }, lbPolicy: Lb.CLUSTER_PROVIDED };
-  if (service.resolution === 'dns')
+  if (resolution === 'dns')
     return {
       clusterDiscoveryType: { case: 'type', value: Discovery.STRICT_DNS },
       dnsRefreshRate: duration(snapshot.mesh.dnsRefreshRate),
@@ -134,13 +156,13 @@ function pool(settings: ConnectionPoolSettings | undefined, connectTimeout: stri
   };
 }
 
-function balancing({ loadBalancer, outlierDetection }: Policy, service: Service): ClusterInit {
+function balancing({ loadBalancer, outlierDetection }: Policy, resolution: Resolution): ClusterInit {
   // Without outlier detection nothing would ever come back from a failover, so Istio switches it off.
   const common = {
     localityConfigSpecifier: outlierDetection ? { case: 'localityWeightedLbConfig' as const, value: {} } : undefined,
     healthyPanicThreshold: { value: outlierDetection?.minHealthPercent ?? 0 },
   };
-  if (service.resolution === 'passthrough') return {};
+  if (resolution === 'passthrough') return {};
   const hash = loadBalancer?.consistentHash;
   if (hash) return { commonLbConfig: common, ...consistentHash(hash) };
   switch (loadBalancer?.simple) {
@@ -186,6 +208,7 @@ function transport(
   port: ServicePort,
   subset: Subset | null,
   { tls }: Policy,
+  resolution: Resolution,
 ): ClusterInit {
   const sni = dnsSrvName(port.port, subset?.name ?? '', service.host);
   const names = snapshot.identities(service).map((path) => `spiffe://${snapshot.mesh.trustDomain}/${path}`);
@@ -201,6 +224,12 @@ function transport(
     );
   if (!tls?.mode) {
     if (service.external || !snapshot.mesh.enableAutoMtls) return {};
+    // Without endpoints of its own a cluster has one way for all: mutual TLS when every pod takes it (Istio).
+    if (resolution === 'passthrough') {
+      const endpoints = snapshot.endpoints(service, port);
+      const all = endpoints.length > 0 && endpoints.every((endpoint) => takesMutualTls(snapshot, endpoint));
+      return all ? { transportSocket: mesh() } : {};
+    }
     return {
       transportSocketMatches: [
         { name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: mesh() },
@@ -227,7 +256,7 @@ function transport(
 function alpnOf({ protocol }: ServicePort): readonly string[] {
   if (protocol === 'http') return meshAlpn.http;
   if (protocol === 'http2' || protocol === 'grpc') return meshAlpn.http2;
-  return protocol === 'auto' ? meshAlpn.auto : meshAlpn.tcp;
+  return meshAlpn.tcp;
 }
 
 function httpOptions({ protocol }: ServicePort, settings: ConnectionPoolSettings | undefined) {
@@ -258,30 +287,35 @@ function httpOptions({ protocol }: ServicePort, settings: ConnectionPoolSettings
   });
 }
 
-/** What is not set is off, as Istio has it; Envoy's own default would eject on five errors. */
+/** What is not set is Envoy's default, as in Istio: ejection after five errors; 0 switches a kind of it off. */
 function outlier(settings: OutlierDetection): MessageInitShape<typeof OutlierDetectionSchema> {
-  const gateway = settings.consecutiveGatewayErrors ?? 0;
-  const any5xx = settings.consecutive5xxErrors ?? (settings.consecutiveErrors || 0);
+  const gateway = settings.consecutiveGatewayErrors;
+  const any5xx = settings.consecutive5xxErrors ?? (settings.consecutiveErrors || undefined);
+  const isSet = (value: number | null | undefined): value is number => value !== undefined && value !== null;
+  const split = settings.splitExternalLocalOriginErrors === true;
+  const localOrigin = split ? settings.consecutiveLocalOriginFailures || undefined : undefined;
   return {
     interval: duration(settings.interval),
     baseEjectionTime: duration(settings.baseEjectionTime),
     maxEjectionPercent: settings.maxEjectionPercent || undefined,
-    consecutive5xx: any5xx || undefined,
-    enforcingConsecutive5xx: any5xx > 0 ? 100 : 0,
-    consecutiveGatewayFailure: gateway || undefined,
-    enforcingConsecutiveGatewayFailure: gateway > 0 ? 100 : 0,
+    consecutive5xx: any5xx ?? undefined,
+    enforcingConsecutive5xx: isSet(any5xx) ? (any5xx > 0 ? 100 : 0) : undefined,
+    consecutiveGatewayFailure: gateway ?? undefined,
+    enforcingConsecutiveGatewayFailure: isSet(gateway) ? (gateway > 0 ? 100 : 0) : undefined,
     enforcingSuccessRate: 0,
-    splitExternalLocalOriginErrors: settings.splitExternalLocalOriginErrors ?? false,
-    consecutiveLocalOriginFailure: settings.consecutiveLocalOriginFailures || undefined,
+    splitExternalLocalOriginErrors: split,
+    consecutiveLocalOriginFailure: localOrigin,
+    enforcingConsecutiveLocalOriginFailure: localOrigin ? 100 : undefined,
+    enforcingLocalOriginSuccessRate: split ? 0 : undefined,
   };
 }
 
 /** Istio's metadata: the resource that decided, and the service that the cluster stands for. */
-function origins(config: string, service: Service, subset: string | undefined) {
+function origins(rule: DestinationRule | null, service: Service, subset: string | undefined) {
   const istio: JsonObject = {
-    config,
     services: [{ host: service.host, name: service.name, namespace: service.namespace }],
   };
+  if (rule) istio.config = apiPath(rule, 'destination-rule');
   if (subset !== undefined) istio.subset = subset;
   return { filterMetadata: { istio } };
 }

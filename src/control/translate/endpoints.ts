@@ -10,6 +10,7 @@ import { matchesLabels } from '../model/selector.ts';
 import type { Service, ServicePort } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Locality } from '../model/workload.ts';
+import { Memo } from './memo.ts';
 import { socketAddress } from './message.ts';
 import { destinationRuleOf, policyFor } from './traffic-policy.ts';
 
@@ -24,6 +25,22 @@ export function assignment(
   subset: Subset | null,
   clusterName: string,
   from: Locality | null = null,
+): ClusterLoadAssignment {
+  const near = from ? `${from.region}/${from.zone}/${from.subzone}` : '';
+  return memo.get(port, `${clusterName} ${near}`, [snapshot.endpoints(service, port), subset, snapshot.mtls], () =>
+    made(snapshot, service, port, subset, clusterName, from),
+  );
+}
+
+const memo = new Memo<ClusterLoadAssignment>();
+
+function made(
+  snapshot: Snapshot,
+  service: Service,
+  port: ServicePort,
+  subset: Subset | null,
+  clusterName: string,
+  from: Locality | null,
 ): ClusterLoadAssignment {
   const groups = new Map<string, { locality: Locality; endpoints: Endpoint[] }>();
   for (const endpoint of snapshot.endpoints(service, port)) {
@@ -55,8 +72,7 @@ function distance(a: Locality, b: Locality): number {
 }
 
 function lbEndpoint(snapshot: Snapshot, endpoint: Endpoint) {
-  const meshed =
-    endpoint.meshed && snapshot.mtls.modeOf(endpoint.namespace, endpoint.labels, endpoint.port) !== 'DISABLE';
+  const meshed = takesMutualTls(snapshot, endpoint);
   return {
     hostIdentifier: {
       case: 'endpoint' as const,
@@ -73,6 +89,11 @@ function lbEndpoint(snapshot: Snapshot, endpoint: Endpoint) {
       },
     },
   };
+}
+
+/** By its pod's label, unless a PeerAuthentication has switched it off. */
+export function takesMutualTls(snapshot: Snapshot, { meshed, namespace, labels, port }: Endpoint): boolean {
+  return meshed && snapshot.mtls.modeOf(namespace, labels, port) !== 'DISABLE';
 }
 
 /** Whether nearness orders a cluster's endpoints for a caller. */

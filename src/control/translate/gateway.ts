@@ -1,9 +1,8 @@
 /** Gateways: the listeners and routes of proxies that stand at the edge. */
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import type { Gateway, Server } from '../../api/istio/gateway.ts';
 import type { VirtualService } from '../../api/istio/virtual-service.ts';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
-import type { FilterChainSchema } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import {
   VirtualHost_TlsRequirementType as RequireTls,
@@ -14,8 +13,9 @@ import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen
 import { compare, coversHost, fullHost, isVisible, matchesLabels } from '../model/selector.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { authorization } from './authorization.ts';
+import { distinctChains, type FilterChain } from './distinct-chains.ts';
 import { httpManager } from './http-manager.ts';
-import { gatewayName, httpRoutes, type RouteContext } from './http-route.ts';
+import { httpRoutes, type RouteContext } from './http-route.ts';
 import { tlsInspector } from './listener-filters.ts';
 import { socketAddress } from './message.ts';
 import { blackHoleCluster } from './names.ts';
@@ -24,8 +24,7 @@ import type { Problems } from './problem.ts';
 import type { Scope } from './scope.ts';
 import { tcpProxy } from './tcp-filter.ts';
 import { gatewayDownstream, meshAlpn, meshDownstream } from './tls.ts';
-
-type FilterChain = Exclude<MessageInitShape<typeof FilterChainSchema>, { $typeName: string }>;
+import { gatewayName } from './virtual-service-index.ts';
 
 interface BoundServer {
   gateway: Gateway;
@@ -134,7 +133,7 @@ function build(
       address: socketAddress('0.0.0.0', port),
       trafficDirection: TrafficDirection.OUTBOUND,
       listenerFilters: secured.length > 0 ? [tlsInspector] : [],
-      filterChains: chains,
+      filterChains: distinctChains(chains),
     }),
   );
 }

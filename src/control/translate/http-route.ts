@@ -16,7 +16,6 @@ import {
 } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { RouteMatchSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import {
-  RouteAction_ClusterNotFoundResponseCode as NotFound,
   RedirectAction_RedirectResponseCode as RedirectCode,
   type Route,
   type RouteAction_HashPolicySchema,
@@ -36,6 +35,7 @@ import type { Problems } from './problem.ts';
 import { retryPolicy } from './retry.ts';
 import { headerMatcher, stringMatcher } from './string-match.ts';
 import { destinationRuleOf, policyFor } from './traffic-policy.ts';
+import { gatewayName } from './virtual-service-index.ts';
 
 type RouteAction = Exclude<MessageInitShape<typeof RouteActionSchema>, { $typeName: string }>;
 type RouteMatch = Exclude<MessageInitShape<typeof RouteMatchSchema>, { $typeName: string }>;
@@ -97,11 +97,6 @@ function concerns(
   return matchesLabels(match.sourceLabels, labels);
 }
 
-/** `mesh`, or a Gateway's `namespace/name`; a bare name is in the resource's own namespace. */
-export function gatewayName(name: string, resource: VirtualService): string {
-  return name === 'mesh' || name.includes('/') ? name : `${resource.metadata.namespace}/${name}`;
-}
-
 function oneRoute(
   context: RouteContext,
   resource: VirtualService,
@@ -146,6 +141,14 @@ function actionOf(
   if (rule.delegate) {
     context.problems.add(resource, `${path}.delegate`, 'delegation to another VirtualService is not supported');
     return null;
+  }
+  if (!rule.route?.length || (rule.route.length > 1 && rule.route.every(({ weight }) => !weight))) {
+    context.problems.add(
+      resource,
+      `${path}.route`,
+      'no destination has a weight above 0: requests are answered with 503',
+    );
+    return { case: 'directResponse', value: { status: 503 } };
   }
   return { case: 'route', value: forward(context, resource, rule, match, path) };
 }
@@ -222,11 +225,8 @@ function forward(
   }));
   const weightOf = (weight: number | undefined) => (targets.length === 1 ? weight || 1 : (weight ?? 0));
   const action: RouteAction = {
-    // A host that is unknown must not read as "no such page".
-    clusterNotFoundResponseCode: NotFound.INTERNAL_SERVER_ERROR,
     timeout: rule.timeout ? duration(rule.timeout) : milliseconds(0),
     retryPolicy: retryPolicy(rule.retries, context.snapshot.mesh),
-    maxGrpcTimeout: undefined,
     requestMirrorPolicies: mirrors(context, resource, rule, path),
   };
   if (targets.length === 1 && !targets[0].target.headers)
@@ -241,13 +241,14 @@ function forward(
             ({ target, resolved }): ClusterWeight => ({
               name: resolved.cluster,
               weight: weightOf(target.weight),
+              ...hostRewrite(hostOf(target.headers)),
               ...mutations(target.headers),
             }),
           ),
       },
     };
   const { rewrite } = rule;
-  if (rewrite?.authority) action.hostRewriteSpecifier = { case: 'hostRewriteLiteral', value: rewrite.authority };
+  Object.assign(action, hostRewrite(rewrite?.authority || hostOf(rule.headers)));
   if (rewrite?.uriRegexRewrite)
     action.regexRewrite = {
       pattern: { regex: rewrite.uriRegexRewrite.match ?? '' },
@@ -261,6 +262,9 @@ function forward(
   if (first?.service) action.hashPolicy = hashPolicy(context, first.service, first.port, first.subset);
   return action;
 }
+
+const hostRewrite = (host: string | undefined) =>
+  host ? { hostRewriteSpecifier: { case: 'hostRewriteLiteral' as const, value: host } } : {};
 
 /** A DestinationRule's consistent hash needs the route to say what is hashed. */
 export function hashPolicy(
@@ -387,6 +391,13 @@ function cors(policy: NonNullable<HttpRoute['corsPolicy']>) {
   });
 }
 
+const isHost = (name: string) => ['host', ':authority'].includes(name.toLowerCase());
+
+/** Envoy changes the host by a rewrite only, never by a header rule. */
+function hostOf(headers: Headers | undefined): string | undefined {
+  return Object.entries(headers?.request?.set ?? {}).find(([name]) => isHost(name))?.[1];
+}
+
 type HeaderOption = MessageInitShape<typeof HeaderValueOptionSchema>;
 
 function mutations(headers: Headers | undefined) {
@@ -400,13 +411,12 @@ function mutations(headers: Headers | undefined) {
       appendAction: Append.APPEND_IF_EXISTS_OR_ADD,
     })),
   ];
-  const isHost = (name: string) => name.toLowerCase() === 'host' || name.toLowerCase() === ':authority';
-  const request = { ...headers?.request };
-  const host = Object.entries(request.set ?? {}).find(([name]) => isHost(name));
-  request.set = Object.fromEntries(Object.entries(request.set ?? {}).filter(([name]) => !isHost(name)));
+  const withoutHost = (set: Record<string, string> | undefined) =>
+    Object.fromEntries(Object.entries(set ?? {}).filter(([name]) => !isHost(name)));
+  const { set, add, remove } = headers?.request ?? {};
   return {
-    requestHeadersToAdd: [...options(request.set, request.add), ...(host ? options({ ':authority': host[1] }) : [])],
-    requestHeadersToRemove: request.remove ?? [],
+    requestHeadersToAdd: options(withoutHost(set), withoutHost(add)),
+    requestHeadersToRemove: remove?.filter((name) => !isHost(name)) ?? [],
     responseHeadersToAdd: options(headers?.response?.set, headers?.response?.add),
     responseHeadersToRemove: headers?.response?.remove ?? [],
   };

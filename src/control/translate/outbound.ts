@@ -1,27 +1,24 @@
 /** Where a sidecar's own application goes: listeners for 15001 and for what it hands on. */
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import type { VirtualService } from '../../api/istio/virtual-service.ts';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
-import type { FilterChainMatchSchema, FilterChainSchema } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { isHttp } from '../model/protocol.ts';
 import { fullHost, matchesLabels } from '../model/selector.ts';
 import type { Service, ServicePort } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
+import { distinctChains, type FilterChain, type FilterChainMatch } from './distinct-chains.ts';
 import { httpManager } from './http-manager.ts';
-import { gatewayName, type RouteContext, resolveDestination } from './http-route.ts';
+import { type RouteContext, resolveDestination } from './http-route.ts';
 import { httpInspector, plaintextHttp, tlsInspector } from './listener-filters.ts';
+import { Memo } from './memo.ts';
 import { duration, socketAddress } from './message.ts';
 import { blackHoleCluster, outboundCluster, passthroughCluster } from './names.ts';
-import type { Problems } from './problem.ts';
+import { Problems } from './problem.ts';
 import type { Scope } from './scope.ts';
 import { tcpProxy, type WeightedTarget } from './tcp-filter.ts';
-import { httpPorts, virtualServiceFor, visibleServices } from './virtual-hosts.ts';
-
-type FilterChainMatch = Exclude<MessageInitShape<typeof FilterChainMatchSchema>, { $typeName: string }>;
-type FilterChain = Omit<Exclude<MessageInitShape<typeof FilterChainSchema>, { $typeName: string }>, 'filterChainMatch'> & {
-  filterChainMatch?: FilterChainMatch;
-};
+import { httpPorts, visibleServices } from './virtual-hosts.ts';
+import { callerKey, gatewayName, virtualServiceFor } from './virtual-service-index.ts';
 
 /** A headless TCP service has a listener for each pod, up to so many; beyond, its traffic passes through. */
 const maxHeadlessListeners = 500;
@@ -29,14 +26,20 @@ const maxHeadlessListeners = 500;
 export function outboundListeners(snapshot: Snapshot, scope: Scope, problems: Problems): Listener[] {
   const services = visibleServices(snapshot, scope.namespace);
   const listeners = new Map<string, Listener>();
-  for (const port of httpPorts(services)) {
-    const listener = httpListener(snapshot, port);
+  const shared = new Map<number, FilterChain[]>();
+  for (const service of services)
+    for (const port of service.ports) {
+      const opaque = opaqueOf(snapshot, scope, service, port);
+      problems.addAll(opaque.problems);
+      for (const listener of opaque.listeners)
+        if (!listeners.has(listener.name)) listeners.set(listener.name, listener);
+      if (opaque.shared.length > 0) shared.set(port.port, [...(shared.get(port.port) ?? []), ...opaque.shared]);
+    }
+  const http = new Set(httpPorts(services));
+  for (const port of new Set([...http, ...shared.keys()])) {
+    const listener = sharedListener(snapshot, port, http.has(port), shared.get(port) ?? []);
     listeners.set(listener.name, listener);
   }
-  for (const service of services)
-    for (const port of service.ports)
-      for (const listener of opaqueListeners(snapshot, scope, service, port, problems))
-        if (!listeners.has(listener.name)) listeners.set(listener.name, listener);
   return [virtualOutbound(snapshot), ...[...listeners.values()].sort((a, b) => (a.name < b.name ? -1 : 1))];
 }
 
@@ -68,118 +71,132 @@ function virtualOutbound(snapshot: Snapshot): Listener {
   });
 }
 
-/** Every HTTP service of a port shares it; what turns out not to be HTTP passes through. */
-function httpListener(snapshot: Snapshot, port: number): Listener {
-  return create(ListenerSchema, {
-    name: `0.0.0.0_${port}`,
-    address: socketAddress('0.0.0.0', port),
-    bindToPort: false,
-    trafficDirection: TrafficDirection.OUTBOUND,
-    listenerFilters: [tlsInspector, httpInspector()],
-    listenerFiltersTimeout: duration(snapshot.mesh.protocolDetectionTimeout),
-    continueOnListenerFiltersTimeout: true,
-    filterChains: [
-      {
-        filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: plaintextHttp },
-        filters: [
-          httpManager(snapshot, { statPrefix: `outbound_0.0.0.0_${port}`, side: 'outbound', routes: String(port) }),
-        ],
-      },
+/**
+ * Every HTTP service of a port shares its listener, and so do services without one address of their own, told apart by server name or
+ * block of addresses. What no chain takes passes through.
+ */
+function sharedListener(snapshot: Snapshot, port: number, hasHttp: boolean, shared: readonly FilterChain[]): Listener {
+  const make = () => {
+    // HTTP goes to whom it names; beside it a chain without a name of its own would take everything else for one service.
+    const others = hasHttp ? shared.filter(({ filterChainMatch }) => isSelective(filterChainMatch)) : shared;
+    const chains = distinctChains([...(hasHttp ? [httpChain(snapshot, '0.0.0.0', port)] : []), ...others]);
+    const takesAll = chains.some(({ filterChainMatch }) => !isSelective(filterChainMatch));
+    return listener(snapshot, '0.0.0.0', port, chains, takesAll ? undefined : passthrough(snapshot));
+  };
+  return shared.length > 0 ? make() : httpMemo.get(snapshot.mesh, `${port}`, [], make);
+}
+
+const httpMemo = new Memo<Listener>();
+
+const isSelective = (match: FilterChainMatch | undefined) =>
+  Boolean(match?.serverNames?.length || match?.prefixRanges?.length || match?.applicationProtocols?.length);
+
+function httpChain(snapshot: Snapshot, address: string, port: number): FilterChain {
+  return {
+    filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: plaintextHttp },
+    filters: [
+      httpManager(snapshot, { statPrefix: `outbound_${address}_${port}`, side: 'outbound', routes: String(port) }),
     ],
-    defaultFilterChain: passthrough(snapshot),
+  };
+}
+
+/** What a port that is not known to be HTTP comes to: listeners at the service's addresses, or chains on 0.0.0.0. */
+interface Opaque {
+  listeners: readonly Listener[];
+  shared: readonly FilterChain[];
+  problems: Problems;
+}
+
+const none: Opaque = { listeners: [], shared: [], problems: new Problems() };
+const opaqueMemo = new Memo<Opaque>();
+
+/** TCP and TLS ports are told apart by the service's address, since nothing inside names the service. */
+function opaqueOf(snapshot: Snapshot, scope: Scope, service: Service, port: ServicePort): Opaque {
+  if (port.protocol === 'udp' || isHttp(port.protocol)) return none;
+  const { mesh, services, destinationRules } = snapshot;
+  const { namespace, labels } = scope;
+  const resource = virtualServiceFor(snapshot, service.host, namespace);
+  const endpoints = service.headless ? snapshot.endpoints(service, port) : null;
+  const caller = resource ? `${namespace} ${callerKey(snapshot, labels)}` : '';
+  const parts = [mesh, resource, endpoints, ...(resource ? [services, destinationRules] : [])];
+  return opaqueMemo.get(port, `${service.host} ${caller}`, parts, () => {
+    const problems = new Problems();
+    const context: RouteContext = { snapshot, problems, namespace, labels, gateway: 'mesh', port: port.port };
+    return { ...opaque(context, service, port, resource), problems };
   });
 }
 
-/** TCP and TLS ports are told apart by the service's address, since nothing inside names the service. */
-function opaqueListeners(
-  snapshot: Snapshot,
-  scope: Scope,
+function opaque(
+  context: RouteContext,
   service: Service,
   port: ServicePort,
-  problems: Problems,
-): Listener[] {
-  const { protocol } = port;
-  if (protocol === 'udp' || isHttp(protocol)) return [];
-  const context: RouteContext = {
-    snapshot,
-    problems,
-    namespace: scope.namespace,
-    labels: scope.labels,
-    gateway: 'mesh',
-    port: port.port,
-  };
-  const chains = opaqueChains(context, service, port);
-  const addresses =
-    service.addresses.length > 0
-      ? service.addresses
-      : service.headless
-        ? snapshot
-            .endpoints(service, port)
-            .slice(0, maxHeadlessListeners)
-            .map(({ address }) => address)
-        : [];
-  // A detected port keeps its HTTP on 0.0.0.0; only with an address of its own can its TCP be told from others'.
-  if (protocol === 'auto')
-    return addresses.map((address) =>
-      listener(snapshot, address, port.port, [
-        {
-          filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: plaintextHttp },
-          filters: [
-            httpManager(snapshot, {
-              statPrefix: `outbound_${address}_${port.port}`,
-              side: 'outbound',
-              routes: String(port.port),
-            }),
-          ],
-        },
-        ...chains,
-      ]),
-    );
-  if (addresses.length === 0) {
-    const isTls = protocol === 'tls' || protocol === 'https';
-    const sni: FilterChain[] = isTls ? [{ ...chains[0], filterChainMatch: { serverNames: [service.host] } }] : chains;
-    return service.headless
-      ? []
-      : [listener(snapshot, '0.0.0.0', port.port, isTls ? [...sni, passthrough(snapshot)] : sni)];
+  resource: VirtualService | null,
+): Omit<Opaque, 'problems'> {
+  const { snapshot } = context;
+  const chains = opaqueChains(context, service, port, resource);
+  const addresses = service.headless
+    ? snapshot
+        .endpoints(service, port)
+        .slice(0, maxHeadlessListeners)
+        .map(({ address }) => address)
+    : service.addresses;
+  const listeners: Listener[] = [];
+  const shared: FilterChain[] = [];
+  for (const address of addresses) {
+    const [host, bits] = address.split('/');
+    if (bits !== undefined) {
+      const prefixRanges = [{ addressPrefix: host, prefixLen: Number(bits) }];
+      shared.push(
+        ...chains.map((chain) => ({ ...chain, filterChainMatch: { ...chain.filterChainMatch, prefixRanges } })),
+      );
+      continue;
+    }
+    const http = port.protocol === 'auto' ? [httpChain(snapshot, host, port.port)] : [];
+    listeners.push(listener(snapshot, host, port.port, distinctChains([...http, ...chains])));
   }
-  return addresses.map((address) => listener(snapshot, address, port.port, chains));
+  if (addresses.length === 0 && !service.headless && port.protocol !== 'auto') {
+    const isTls = port.protocol === 'tls' || port.protocol === 'https';
+    shared.push(
+      ...chains.map((chain) =>
+        isTls && !chain.filterChainMatch?.serverNames?.length
+          ? { ...chain, filterChainMatch: { serverNames: [service.host] } }
+          : chain,
+      ),
+    );
+  }
+  return { listeners, shared };
 }
 
-function listener(snapshot: Snapshot, address: string, port: number, chains: FilterChain[]): Listener {
-  const [host, bits] = address.split('/');
-  const byName = chains.some(
-    ({ filterChainMatch }) => filterChainMatch?.serverNames?.length || filterChainMatch?.transportProtocol,
-  );
+function listener(
+  snapshot: Snapshot,
+  address: string,
+  port: number,
+  chains: FilterChain[],
+  otherwise?: FilterChain,
+): Listener {
   const byContent = chains.some(({ filterChainMatch }) => filterChainMatch?.applicationProtocols?.length);
-  // A block of addresses is matched on 0.0.0.0, by prefix.
-  const matched =
-    bits === undefined
-      ? chains
-      : chains.map((chain) => ({
-          ...chain,
-          filterChainMatch: {
-            ...chain.filterChainMatch,
-            prefixRanges: [{ addressPrefix: host, prefixLen: Number(bits) }],
-          },
-        }));
-  const bound = bits === undefined ? host : '0.0.0.0';
+  const byName = chains.some(({ filterChainMatch }) => filterChainMatch?.serverNames?.length);
   return create(ListenerSchema, {
-    name: `${bound}_${port}`,
-    address: socketAddress(bound, port),
+    name: `${address}_${port}`,
+    address: socketAddress(address, port),
     bindToPort: false,
     trafficDirection: TrafficDirection.OUTBOUND,
     listenerFilters: [...(byName || byContent ? [tlsInspector] : []), ...(byContent ? [httpInspector()] : [])],
     listenerFiltersTimeout: duration(snapshot.mesh.protocolDetectionTimeout),
     continueOnListenerFiltersTimeout: true,
-    filterChains: matched,
-    defaultFilterChain: bits === undefined ? undefined : passthrough(snapshot),
+    filterChains: chains,
+    defaultFilterChain: otherwise,
   });
 }
 
 /** `tls[]` and `tcp[]` of the host's VirtualService, then the service itself. */
-function opaqueChains(context: RouteContext, service: Service, port: ServicePort): FilterChain[] {
+function opaqueChains(
+  context: RouteContext,
+  service: Service,
+  port: ServicePort,
+  resource: VirtualService | null,
+): FilterChain[] {
   const { snapshot } = context;
-  const resource = virtualServiceFor(snapshot, service.host, context.namespace);
   const chains: FilterChain[] = [];
   for (const [i, rule] of (resource?.spec.tls ?? []).entries())
     for (const match of rule.match) {

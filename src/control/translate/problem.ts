@@ -22,6 +22,10 @@ export class Problems {
     this.#found.set([kind, namespace, name, path, message].join(' '), { kind, namespace, name, path, message });
   }
 
+  addAll(others: Problems): void {
+    for (const [key, problem] of others.#found) this.#found.set(key, problem);
+  }
+
   list(): Problem[] {
     return [...this.#found.values()];
   }

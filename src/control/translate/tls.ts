@@ -62,9 +62,8 @@ function meshContext(alpn: string[], subjectAltNames: StringMatcher[]): CommonTl
 export const meshAlpn = {
   http: ['istio-http/1.1', 'istio'],
   http2: ['istio-h2', 'istio'],
+  /** Also for a port whose protocol is detected: whoever finds HTTP on it offers `istio-http/1.1` instead. */
   tcp: ['istio-peer-exchange', 'istio'],
-  /** For a port whose protocol is detected: the proxy offers what it found. */
-  auto: ['istio-http/1.1', 'istio-peer-exchange', 'istio'],
 } as const;
 
 /** What an inbound chain takes for mutual TLS of the mesh. */

@@ -21,7 +21,10 @@ import { RBACSchema as NetworkRbacSchema } from '../../xds/gen/envoy/extensions/
 import { TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { PreviousHostsPredicateSchema } from '../../xds/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
 import { RawBufferSchema } from '../../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
-import { DownstreamTlsContextSchema, UpstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import {
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+} from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { type MeshObjects, noObjects } from '../model/objects.ts';
 import { buildSnapshot } from '../model/snapshot.ts';
@@ -29,9 +32,23 @@ import { scopeOf } from './scope.ts';
 import { type Translation, translate } from './translate.ts';
 
 const registry = createRegistry(
-  ...[FileAccessLogSchema, CorsPolicySchema, CorsSchema, HTTPFaultSchema, RBACSchema, RouterSchema, HttpInspectorSchema],
+  ...[
+    FileAccessLogSchema,
+    CorsPolicySchema,
+    CorsSchema,
+    HTTPFaultSchema,
+    RBACSchema,
+    RouterSchema,
+    HttpInspectorSchema,
+  ],
   ...[OriginalDstSchema, TlsInspectorSchema, HttpConnectionManagerSchema, NetworkRbacSchema, TcpProxySchema],
-  ...[PreviousHostsPredicateSchema, RawBufferSchema, DownstreamTlsContextSchema, UpstreamTlsContextSchema, HttpProtocolOptionsSchema],
+  ...[
+    PreviousHostsPredicateSchema,
+    RawBufferSchema,
+    DownstreamTlsContextSchema,
+    UpstreamTlsContextSchema,
+    HttpProtocolOptionsSchema,
+  ],
 );
 
 interface Manifest {
@@ -84,20 +101,49 @@ function readable(translation: Translation): Record<string, JsonValue> {
 }
 
 const folder = join(import.meta.dirname, 'testdata');
-const shared = parseAllDocuments(readFileSync(join(folder, 'bookinfo.yaml'), 'utf8')).map((document) => document.toJS());
+const shared = parseAllDocuments(readFileSync(join(folder, 'bookinfo.yaml'), 'utf8')).map((document) =>
+  document.toJS(),
+);
 
-function read(name: string): { node: { id: string; metadata: Record<string, string> }; documents: unknown[] } {
-  const [node, ...documents] = parseAllDocuments(readFileSync(join(folder, name), 'utf8')).map((document) => document.toJS());
-  return { node, documents: [...shared, ...documents] };
+interface Input {
+  node: { id: string; metadata: Record<string, string> };
+  /** `routes 9080`: a type of resource and a part of its name; without any, everything is shown. */
+  show: readonly string[];
+  documents: unknown[];
+}
+
+function read(name: string): Input {
+  const [{ show = [], ...node }, ...documents] = parseAllDocuments(readFileSync(join(folder, name), 'utf8')).map(
+    (document) => document.toJS(),
+  );
+  return { node, show, documents: [...shared, ...documents] };
+}
+
+function shown(all: Record<string, JsonValue>, show: readonly string[]): Record<string, JsonValue> {
+  if (show.length === 0) return all;
+  const wanted = show.map((line) => line.split(' '));
+  const isWanted = (type: string, resource: JsonValue) => {
+    const { name, cluster_name } = resource as { name?: string; cluster_name?: string };
+    return wanted.some(([of, part]) => of === type && (name ?? cluster_name ?? '').includes(part));
+  };
+  return Object.fromEntries(
+    Object.entries(all)
+      .map(([type, list]): [string, JsonValue] => [
+        type,
+        type === 'problems' ? list : (list as JsonValue[]).filter((resource) => isWanted(type, resource)),
+      ])
+      .filter(([, list]) => (list as JsonValue[]).length > 0),
+  );
 }
 
 const inputs = readdirSync(folder).filter((name) => name.endsWith('.in.yaml'));
 
 for (const name of inputs)
   test(`golden: ${name}`, (t) => {
-    const { node, documents } = read(name);
+    const { node, show, documents } = read(name);
     const snapshot = buildSnapshot(world(documents), null);
-    const made = stringify(readable(translate(snapshot, scopeOf(node, snapshot))), { lineWidth: 140, aliasDuplicateObjects: false });
+    const all = readable(translate(snapshot, scopeOf(node, snapshot)));
+    const made = stringify(shown(all, show), { lineWidth: 140, aliasDuplicateObjects: false });
     const golden = join(folder, name.replace('.in.yaml', '.out.yaml'));
     if (process.env.UPDATE_GOLDENS) writeFileSync(golden, made);
     t.is(made, readFileSync(golden, 'utf8'));
@@ -107,10 +153,15 @@ test('the order in which objects come does not matter', (t) => {
   fc.assert(
     fc.property(fc.constantFrom(...inputs), fc.infiniteStream(fc.nat()), (name, numbers) => {
       const { node, documents } = read(name);
-      const shuffled = documents.map((document) => ({ document, key: numbers.next().value as number })).sort((a, b) => a.key - b.key);
+      const shuffled = documents
+        .map((document) => ({ document, key: numbers.next().value as number }))
+        .sort((a, b) => a.key - b.key);
       const straight = buildSnapshot(world(documents), null);
       const mixed = buildSnapshot(world(shuffled.map(({ document }) => document)), null);
-      t.deepEqual(readable(translate(mixed, scopeOf(node, mixed))), readable(translate(straight, scopeOf(node, straight))));
+      t.deepEqual(
+        readable(translate(mixed, scopeOf(node, mixed))),
+        readable(translate(straight, scopeOf(node, straight))),
+      );
     }),
     { numRuns: 30 },
   );
@@ -123,7 +174,13 @@ test('a snapshot keeps what did not change, and counts only configuration as suc
   t.is(second.services, first.services);
   t.is(second.mesh, first.mesh);
   t.is(second.configVersion, first.configVersion);
-  t.deepEqual(second.endpoints(second.serviceByHost.get('ratings.default.svc.cluster.local')!, second.serviceByHost.get('ratings.default.svc.cluster.local')!.ports[0]), []);
+  t.deepEqual(
+    second.endpoints(
+      second.serviceByHost.get('ratings.default.svc.cluster.local')!,
+      second.serviceByHost.get('ratings.default.svc.cluster.local')!.ports[0],
+    ),
+    [],
+  );
   const third = buildSnapshot({ ...objects, virtualServices: new Map() }, second);
   t.is(third.configVersion, second.configVersion + 1);
 });

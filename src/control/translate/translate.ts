@@ -4,7 +4,7 @@ import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { Snapshot } from '../model/snapshot.ts';
-import { fixedClusters, inboundClusters, outboundClusters } from './cluster.ts';
+import { fixedClusters, inboundClusters, outboundClusters, resolutionFor } from './cluster.ts';
 import { assignment, goesByLocality } from './endpoints.ts';
 import { gatewayResources } from './gateway.ts';
 import { virtualInbound } from './inbound.ts';
@@ -45,7 +45,7 @@ export function translate(snapshot: Snapshot, scope: Scope): Translation {
 function endpoints(snapshot: Snapshot, scope: Scope): ClusterLoadAssignment[] {
   const found: ClusterLoadAssignment[] = [];
   for (const service of visibleServices(snapshot, scope.namespace)) {
-    if (service.resolution !== 'endpoints') continue;
+    if (resolutionFor(scope.kind, service) !== 'endpoints') continue;
     const subsets = destinationRuleOf(snapshot, service, scope.namespace)?.spec.subsets ?? [];
     for (const port of service.ports) {
       if (port.protocol === 'udp') continue;

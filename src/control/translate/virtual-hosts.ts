@@ -13,31 +13,31 @@ import { isHttp } from '../model/protocol.ts';
 import { compare, coversHost, fullHost, isVisible } from '../model/selector.ts';
 import type { Service } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
-import { gatewayName, hashPolicy, httpRoutes, type RouteContext } from './http-route.ts';
+import { hashPolicy, httpRoutes, type RouteContext } from './http-route.ts';
+import { Memo } from './memo.ts';
 import { milliseconds } from './message.ts';
-import { blackHoleCluster, inboundCluster, outboundCluster, passthroughCluster } from './names.ts';
-import type { Problems } from './problem.ts';
+import { blackHoleCluster, outboundCluster, passthroughCluster } from './names.ts';
+import { Problems } from './problem.ts';
 import { retryPolicy } from './retry.ts';
-import type { InboundPort, Scope } from './scope.ts';
+import type { Scope } from './scope.ts';
+import { appliesToMesh, callerKey, virtualServiceFor } from './virtual-service-index.ts';
 
 /** Services that a namespace may see, of each host the one that counts: its own over another's, then the oldest. */
 export function visibleServices(snapshot: Snapshot, namespace: string): readonly Service[] {
-  const cached = visible.get(snapshot.services)?.get(namespace);
-  if (cached) return cached;
-  const byHost = new Map<string, Service>();
-  for (const service of snapshot.services) {
-    const exportTo = service.exportTo.length > 0 ? service.exportTo : snapshot.mesh.defaultServiceExportTo;
-    if (!isVisible(exportTo, service.namespace, namespace)) continue;
-    const known = byHost.get(service.host);
-    if (!known || (known.namespace !== namespace && service.namespace === namespace)) byHost.set(service.host, service);
-  }
-  const services = [...byHost.values()];
-  const perNamespace = visible.get(snapshot.services) ?? new Map<string, readonly Service[]>();
-  visible.set(snapshot.services, perNamespace.set(namespace, services));
-  return services;
+  return visible.get(snapshot.services, namespace, [snapshot.mesh], () => {
+    const byHost = new Map<string, Service>();
+    for (const service of snapshot.services) {
+      const exportTo = service.exportTo.length > 0 ? service.exportTo : snapshot.mesh.defaultServiceExportTo;
+      if (!isVisible(exportTo, service.namespace, namespace)) continue;
+      const known = byHost.get(service.host);
+      if (!known || (known.namespace !== namespace && service.namespace === namespace))
+        byHost.set(service.host, service);
+    }
+    return [...byHost.values()];
+  });
 }
 
-const visible = new WeakMap<readonly Service[], Map<string, readonly Service[]>>();
+const visible = new Memo<readonly Service[]>();
 
 /** HTTP ports as they are served on 0.0.0.0, detected ones among them, in order. */
 export function httpPorts(services: readonly Service[]): number[] {
@@ -47,25 +47,31 @@ export function httpPorts(services: readonly Service[]): number[] {
   return [...ports].sort((a, b) => a - b);
 }
 
+/** Shared by all scopes that no VirtualService tells apart. */
 export function outboundRouteConfiguration(
   snapshot: Snapshot,
   scope: Scope,
   port: number,
   problems: Problems,
 ): RouteConfiguration {
-  const services = visibleServices(snapshot, scope.namespace).filter((service) =>
-    service.ports.some(
-      (candidate) => candidate.port === port && (isHttp(candidate.protocol) || candidate.protocol === 'auto'),
-    ),
-  );
-  const context: RouteContext = {
-    snapshot,
-    problems,
-    namespace: scope.namespace,
-    labels: scope.labels,
-    gateway: 'mesh',
-    port,
-  };
+  const { services, virtualServices, destinationRules, mesh } = snapshot;
+  const variant = `${port} ${scope.namespace} ${callerKey(snapshot, scope.labels)}`;
+  const { routes, found } = routesMemo.get(services, variant, [virtualServices, destinationRules, mesh], () => {
+    const found = new Problems();
+    return { found, routes: build(snapshot, scope, port, found) };
+  });
+  problems.addAll(found);
+  return routes;
+}
+
+const routesMemo = new Memo<{ routes: RouteConfiguration; found: Problems }>();
+
+const servesHttp = (service: Service, port: number) =>
+  service.ports.some(({ port: own, protocol }) => own === port && (isHttp(protocol) || protocol === 'auto'));
+
+function build(snapshot: Snapshot, scope: Scope, port: number, problems: Problems): RouteConfiguration {
+  const { namespace, labels } = scope;
+  const context: RouteContext = { snapshot, problems, namespace, labels, gateway: 'mesh', port };
   const taken = new Set<string>();
   const hosts: VirtualHost[] = [];
   const add = (name: string, domains: readonly string[], routes: Route[]) => {
@@ -75,21 +81,14 @@ export function outboundRouteConfiguration(
     if (free.length > 0 && routes.length > 0)
       hosts.push(create(VirtualHostSchema, { name, domains: free, routes, includeRequestAttemptCount: true }));
   };
-  for (const service of services) {
-    const resource = virtualServiceFor(snapshot, service.host, scope.namespace);
+  for (const service of visibleServices(snapshot, namespace)) {
+    if (!servesHttp(service, port)) continue;
+    const resource = virtualServiceFor(snapshot, service.host, namespace);
     const routes = resource?.spec.http?.length ? httpRoutes(context, resource) : [defaultRoute(context, service)];
-    add(`${service.host}:${port}`, domainsOf(service, scope.namespace), routes);
+    add(`${service.host}:${port}`, domainsOf(service, namespace), routes);
   }
-  // A VirtualService may speak for a host that no service has.
-  for (const resource of snapshot.virtualServices) {
-    if (!appliesToMesh(snapshot, resource, scope.namespace) || !resource.spec.http?.length) continue;
-    for (const host of resource.spec.hosts ?? []) {
-      const full = fullHost(host, resource.metadata.namespace ?? '', snapshot.domain);
-      if (snapshot.serviceByHost.has(full) || full === '*') continue;
-      if (services.some((service) => coversHost(full, service.host)) && full.startsWith('*')) continue;
-      add(`${full}:${port}`, [full], httpRoutes(context, resource));
-    }
-  }
+  for (const [host, resource] of hostsWithoutService(snapshot, namespace, port))
+    add(`${host}:${port}`, [host], httpRoutes(context, resource));
   hosts.sort((a, b) => compare(a.name, b.name));
   hosts.push(catchAll(snapshot));
   return create(RouteConfigurationSchema, {
@@ -101,33 +100,30 @@ export function outboundRouteConfiguration(
   });
 }
 
-/** On sidecars VirtualServices do not merge: of several for a host the oldest counts (Istio), an exact host before a wildcard. */
-export function virtualServiceFor(snapshot: Snapshot, host: string, namespace: string): VirtualService | null {
-  let best: VirtualService | null = null;
-  let bestLength = -1;
+/**
+ * A VirtualService may speak for a host that no service has: on the HTTP ports of its other hosts' services, and if it has none, on
+ * port 80 (Istio).
+ */
+function hostsWithoutService(snapshot: Snapshot, namespace: string, port: number): Array<[string, VirtualService]> {
+  const found: Array<[string, VirtualService]> = [];
+  const services = visibleServices(snapshot, namespace);
   for (const resource of snapshot.virtualServices) {
-    if (!appliesToMesh(snapshot, resource, namespace)) continue;
+    if (!resource.spec.http?.length || !appliesToMesh(snapshot, resource, namespace)) continue;
+    const without: string[] = [];
+    const matched: Service[] = [];
     for (const given of resource.spec.hosts ?? []) {
-      const full = fullHost(given, resource.metadata.namespace ?? '', snapshot.domain);
-      if (!coversHost(full, host)) continue;
-      const length = full === host ? Number.POSITIVE_INFINITY : full.length;
-      if (length > bestLength) {
-        best = resource;
-        bestLength = length;
-      }
+      const host = fullHost(given, resource.metadata.namespace ?? '', snapshot.domain);
+      const service = snapshot.serviceByHost.get(host);
+      const covered = host.startsWith('*') ? services.filter((each) => coversHost(host, each.host)) : [];
+      if (service) matched.push(service);
+      else if (covered.length > 0) matched.push(...covered);
+      else if (host !== '*') without.push(host);
     }
+    const hasPorts = matched.some((service) => service.ports.some((own) => servesHttp(service, own.port)));
+    if (hasPorts ? matched.some((service) => servesHttp(service, port)) : port === 80)
+      found.push(...without.map((host): [string, VirtualService] => [host, resource]));
   }
-  return best;
-}
-
-function appliesToMesh(snapshot: Snapshot, resource: VirtualService, namespace: string): boolean {
-  const { gateways, exportTo } = resource.spec;
-  if (gateways?.length && !gateways.some((name) => gatewayName(name, resource) === 'mesh')) return false;
-  return isVisible(
-    exportTo?.length ? exportTo : snapshot.mesh.defaultVirtualServiceExportTo,
-    resource.metadata.namespace ?? '',
-    namespace,
-  );
+  return found;
 }
 
 /** Every name by which a caller in a namespace knows a service, and its addresses. */
@@ -180,10 +176,6 @@ function catchAll(snapshot: Snapshot): VirtualHost {
     routes: [{ name, match: { pathSpecifier: { case: 'prefix', value: '/' } }, action }],
     includeRequestAttemptCount: true,
   });
-}
-
-export function inboundRouteConfiguration({ target }: Pick<InboundPort, 'target'>): RouteConfiguration {
-  return singleRoute(inboundCluster(target), `inbound|http|${target}`, inboundCluster(target));
 }
 
 /** One host, one route, one cluster. */

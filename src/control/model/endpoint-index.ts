@@ -1,0 +1,78 @@
+/** Endpoints and identities by service, worked out when they are asked for and handed from one snapshot to the next where equal. */
+import { type Endpoint, type EndpointSources, endpointsOf } from './endpoint.ts';
+import type { EndpointSliceObject } from './objects.ts';
+import type { Service, ServicePort } from './service.ts';
+import type { Workload } from './workload.ts';
+
+type SlicesByService = ReadonlyMap<string, readonly EndpointSliceObject[]>;
+
+export class EndpointIndex {
+  readonly slices: SlicesByService;
+  readonly #workloadByIp: ReadonlyMap<string, Workload>;
+  readonly #workloads: readonly Workload[];
+  readonly #endpoints = new Map<ServicePort, readonly Endpoint[]>();
+  readonly #identities = new Map<Service, readonly string[]>();
+  /** What the snapshot before had, never that snapshot itself: a chain of all that ever were would stay in memory. */
+  readonly #endpointsBefore: ReadonlyMap<ServicePort, readonly Endpoint[]>;
+  readonly #identitiesBefore: ReadonlyMap<Service, readonly string[]>;
+
+  constructor(
+    slices: SlicesByService,
+    workloadByIp: ReadonlyMap<string, Workload>,
+    workloads: readonly Workload[],
+    previous: EndpointIndex | null,
+  ) {
+    this.slices = slices;
+    this.#workloadByIp = workloadByIp;
+    this.#workloads = workloads;
+    this.#endpointsBefore = previous?.knownEndpoints ?? new Map();
+    this.#identitiesBefore = previous?.knownIdentities ?? new Map();
+  }
+
+  get knownEndpoints(): ReadonlyMap<ServicePort, readonly Endpoint[]> {
+    return this.#endpoints;
+  }
+
+  get knownIdentities(): ReadonlyMap<Service, readonly string[]> {
+    return this.#identities;
+  }
+
+  endpoints(service: Service, port: ServicePort): readonly Endpoint[] {
+    const known = this.#endpoints.get(port);
+    if (known) return known;
+    const sources: EndpointSources = {
+      slices: this.slices.get(`${service.namespace}/${service.name}`) ?? [],
+      workloadByIp: this.#workloadByIp,
+      workloads: this.#workloads,
+    };
+    const found = keepEqual(this.#endpointsBefore.get(port), endpointsOf(service, port, sources), equalEndpoints);
+    this.#endpoints.set(port, found);
+    return found;
+  }
+
+  /** Service accounts behind a service, as SPIFFE paths `ns/NAMESPACE/sa/NAME`, sorted. */
+  identities(service: Service): readonly string[] {
+    const known = this.#identities.get(service);
+    if (known) return known;
+    const names = new Set<string>();
+    for (const port of service.ports)
+      for (const { serviceAccount, namespace } of this.endpoints(service, port))
+        if (serviceAccount) names.add(`ns/${namespace}/sa/${serviceAccount}`);
+    const found = keepEqual(this.#identitiesBefore.get(service), [...names].sort(), (a, b) => a === b);
+    this.#identities.set(service, found);
+    return found;
+  }
+}
+
+function keepEqual<T>(
+  before: readonly T[] | undefined,
+  now: readonly T[],
+  equal: (a: T, b: T) => boolean,
+): readonly T[] {
+  return before?.length === now.length && now.every((each, i) => equal(before[i], each)) ? before : now;
+}
+
+/** Labels and locality are compared by identity: they are the pod's own, and a pod that did not change keeps them. */
+function equalEndpoints(a: Endpoint, b: Endpoint): boolean {
+  return (Object.keys(a) as Array<keyof Endpoint>).every((key) => a[key] === b[key]);
+}
