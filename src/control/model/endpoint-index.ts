@@ -41,7 +41,7 @@ export class EndpointIndex {
     const known = this.#endpoints.get(port);
     if (known) return known;
     const sources: EndpointSources = {
-      slices: this.slices.get(`${service.namespace}/${service.name}`) ?? [],
+      slices: this.#slicesOf(service),
       workloadByIp: this.#workloadByIp,
       workloads: this.#workloads,
     };
@@ -50,17 +50,28 @@ export class EndpointIndex {
     return found;
   }
 
-  /** Service accounts behind a service, as SPIFFE paths `ns/NAMESPACE/sa/NAME`, sorted. */
+  /**
+   * Service accounts behind a service, as SPIFFE paths `ns/NAMESPACE/sa/NAME`, sorted. Endpoints that are not ready count as well, so that
+   * who is to be trusted is known before the first request and does not change with readiness.
+   */
   identities(service: Service): readonly string[] {
     const known = this.#identities.get(service);
     if (known) return known;
     const names = new Set<string>();
-    for (const port of service.ports)
-      for (const { serviceAccount, namespace } of this.endpoints(service, port))
-        if (serviceAccount) names.add(`ns/${namespace}/sa/${serviceAccount}`);
+    const add = (namespace: string, account: string) => account && names.add(`ns/${namespace}/sa/${account}`);
+    for (const slice of service.native ? this.#slicesOf(service) : [])
+      for (const { addresses } of slice.endpoints ?? [])
+        for (const workload of addresses.map((address) => this.#workloadByIp.get(address)))
+          if (workload) add(workload.namespace, workload.serviceAccount);
+    for (const port of service.native ? [] : service.ports)
+      for (const { serviceAccount, namespace } of this.endpoints(service, port)) add(namespace, serviceAccount);
     const found = keepEqual(this.#identitiesBefore.get(service), [...names].sort(), (a, b) => a === b);
     this.#identities.set(service, found);
     return found;
+  }
+
+  #slicesOf({ namespace, name }: Service): readonly EndpointSliceObject[] {
+    return this.slices.get(`${namespace}/${name}`) ?? [];
   }
 }
 

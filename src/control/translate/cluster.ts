@@ -211,7 +211,10 @@ function transport(
   resolution: Resolution,
 ): ClusterInit {
   const sni = dnsSrvName(port.port, subset?.name ?? '', service.host);
-  const names = snapshot.identities(service).map((path) => `spiffe://${snapshot.mesh.trustDomain}/${path}`);
+  const { trustDomain, trustDomainAliases } = snapshot.mesh;
+  const names = snapshot
+    .identities(service)
+    .flatMap((path) => [trustDomain, ...trustDomainAliases].map((domain) => `spiffe://${domain}/${path}`));
   const mesh = () =>
     meshUpstream(
       tls?.sni || sni,

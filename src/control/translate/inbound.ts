@@ -11,7 +11,7 @@ import { isHttp, type Protocol } from '../model/protocol.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { type Authorization, authorization } from './authorization.ts';
 import { httpManager, type NetworkFilter } from './http-manager.ts';
-import { httpInspector, originalDst, plaintextHttp, tlsInspector } from './listener-filters.ts';
+import { httpInspector, originalDst, plaintextHttp, tlsInspectorFor } from './listener-filters.ts';
 import { duration, socketAddress } from './message.ts';
 import { blackHoleCluster, inboundCluster, inboundPassthroughCluster } from './names.ts';
 import type { Problems } from './problem.ts';
@@ -49,13 +49,15 @@ export function virtualInbound(snapshot: Snapshot, scope: Scope, problems: Probl
     if (!named.has(number)) ports.push({ number, protocol: 'auto', mode: modeOf(number) });
   }
   ports.push({ number: null, protocol: 'auto', mode: modeOf(0) });
-  const opaque = ports.filter(({ protocol }) => protocol === 'tcp').map(({ number }) => number as number);
+  const opaque = ports.filter(({ protocol }) => isOpaque(protocol));
+  const portsOf = (some: readonly Port[]) => some.flatMap(({ number }) => number ?? []);
+  const bare = opaque.filter(({ mode }) => mode === 'DISABLE');
   return create(ListenerSchema, {
     name: 'virtualInbound',
     address: socketAddress('0.0.0.0', inboundPort),
     useOriginalDst: true,
     trafficDirection: TrafficDirection.INBOUND,
-    listenerFilters: [originalDst, tlsInspector, httpInspector(opaque)],
+    listenerFilters: [originalDst, tlsInspectorFor(portsOf(bare)), httpInspector(portsOf(opaque))],
     listenerFiltersTimeout: duration(snapshot.mesh.protocolDetectionTimeout),
     continueOnListenerFiltersTimeout: true,
     filterChains: [
@@ -68,6 +70,8 @@ export function virtualInbound(snapshot: Snapshot, scope: Scope, problems: Probl
     ],
   });
 }
+
+const isOpaque = (protocol: Protocol) => protocol === 'tcp' || protocol === 'tls' || protocol === 'https';
 
 /**
  *               what comes            DISABLE   PERMISSIVE                STRICT
@@ -103,6 +107,8 @@ function chainsOf(snapshot: Snapshot, port: Port, rules: Authorization): FilterC
   const chains: FilterChain[] = [];
   const knowsHttp = isHttp(port.protocol);
   const detects = port.protocol === 'auto';
+  // Nothing to tell apart, so nothing to wait for: a server that speaks first works.
+  if (port.mode === 'DISABLE' && isOpaque(port.protocol)) return [chain('-tcp-plain', {}, tcp(), false)];
 
   if (port.mode !== 'DISABLE') {
     // STRICT takes no other TLS, so only a detected port needs ALPN to tell HTTP from the rest.

@@ -13,26 +13,31 @@ export const originalDst: ListenerFilter = {
   configType: { case: 'typedConfig', value: any(OriginalDstSchema, {}) },
 };
 
-export const tlsInspector: ListenerFilter = {
-  name: 'envoy.filters.listener.tls_inspector',
-  configType: { case: 'typedConfig', value: any(TlsInspectorSchema, {}) },
-};
+/** @param without ports that take no TLS, and where a server may speak first */
+export function tlsInspectorFor(without: readonly number[]): ListenerFilter {
+  return {
+    name: 'envoy.filters.listener.tls_inspector',
+    configType: { case: 'typedConfig', value: any(TlsInspectorSchema, {}) },
+    filterDisabled: onPorts(without),
+  };
+}
+
+export const tlsInspector = tlsInspectorFor([]);
 
 /** @param without ports whose protocol is known, and where a server may speak first */
 export function httpInspector(without: readonly number[] = []): ListenerFilter {
-  const range = (port: number) => ({
-    rule: { case: 'destinationPortRange' as const, value: { start: port, end: port + 1 } },
-  });
   return {
     name: 'envoy.filters.listener.http_inspector',
     configType: { case: 'typedConfig', value: any(HttpInspectorSchema, {}) },
-    filterDisabled:
-      without.length === 0
-        ? undefined
-        : without.length === 1
-          ? range(without[0])
-          : { rule: { case: 'orMatch', value: { rules: without.map(range) } } },
+    filterDisabled: onPorts(without),
   };
+}
+
+function onPorts(ports: readonly number[]): ListenerFilter['filterDisabled'] {
+  const rules = ports.map((port) => ({
+    rule: { case: 'destinationPortRange' as const, value: { start: port, end: port + 1 } },
+  }));
+  return rules.length > 1 ? { rule: { case: 'orMatch', value: { rules } } } : rules[0];
 }
 
 /** What the HTTP inspector calls plaintext HTTP. */

@@ -1,5 +1,8 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { createRegistry, type JsonValue, toJson } from '@bufbuild/protobuf';
 import test from 'ava';
 import fc from 'fast-check';
@@ -27,7 +30,7 @@ import {
 } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { type MeshObjects, noObjects } from '../model/objects.ts';
-import { buildSnapshot } from '../model/snapshot.ts';
+import { buildSnapshot, type Snapshot } from '../model/snapshot.ts';
 import { scopeOf } from './scope.ts';
 import { type Translation, translate } from './translate.ts';
 
@@ -165,6 +168,60 @@ test('the order in which objects come does not matter', (t) => {
     }),
     { numRuns: 30 },
   );
+});
+
+const nodes = inputs.map((name) => read(name).node);
+const everything = [...shared, ...inputs.flatMap((name) => read(name).documents.slice(shared.length))] as Manifest[];
+
+test('whatever changed before, a translation is what the same objects give from scratch', (t) => {
+  const steps = fc.array(fc.subarray(everything), { minLength: 2, maxLength: 4 });
+  fc.assert(
+    fc.property(steps, fc.constantFrom(...nodes), fc.constantFrom(...nodes), (sets, ...callers) => {
+      let snapshot: Snapshot | null = null;
+      for (const documents of sets) {
+        snapshot = buildSnapshot(world(documents), snapshot);
+        const fresh = buildSnapshot(world(structuredClone(documents)), null);
+        for (const node of callers)
+          t.deepEqual(
+            readable(translate(snapshot, scopeOf(node, snapshot))),
+            readable(translate(fresh, scopeOf(node, fresh))),
+          );
+      }
+    }),
+    { numRuns: 25 },
+  );
+});
+
+test('endpoints change endpoints only: every other message is the one that was sent', (t) => {
+  const { node, documents } = read('weighted.in.yaml');
+  const objects = world(documents);
+  const first = buildSnapshot(objects, null);
+  const before = translate(first, scopeOf(node, first));
+  const [[key, slice]] = [...objects.endpointSlices].filter(([name]) => name.includes('/reviews'));
+  const unready = slice.endpoints?.map((endpoint) => ({ ...endpoint, conditions: { ready: false } }));
+  const endpointSlices = new Map([...objects.endpointSlices, [key, { ...slice, endpoints: unready }]]);
+  const second = buildSnapshot({ ...objects, endpointSlices }, first);
+  const after = translate(second, scopeOf(node, second));
+  t.true(after.routes.every((route, i) => route === before.routes[i]));
+  t.deepEqual(
+    after.endpoints.filter((each, i) => each !== before.endpoints[i]).map(({ clusterName }) => clusterName),
+    before.endpoints.map(({ clusterName }) => clusterName).filter((name) => name.includes('reviews')),
+  );
+  t.deepEqual(after.clusters, before.clusters);
+  t.deepEqual(after.listeners, before.listeners);
+});
+
+test('a snapshot that has been replaced twice is not kept in memory', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+  const objects = world(shared);
+  const first = new WeakRef(buildSnapshot(objects, null));
+  let last = buildSnapshot({ ...objects, pods: new Map() }, first.deref() as Snapshot);
+  last = buildSnapshot({ ...objects, endpointSlices: new Map() }, last);
+  await setImmediate();
+  gc();
+  t.is(first.deref(), undefined);
+  t.is(last.services.length > 0, true);
 });
 
 test('a snapshot keeps what did not change, and counts only configuration as such', (t) => {
