@@ -1,0 +1,75 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { readEnvironment } from './environment.ts';
+
+const pod = {
+  POD_NAME: 'cart-1',
+  POD_NAMESPACE: 'shop',
+  INSTANCE_IP: '10.0.0.9',
+  SERVICE_ACCOUNT: 'cart',
+  CA_ADDR: 'istiod.istio-system.svc:15012',
+  PROXY_CONFIG: '{}\n',
+};
+const sidecar = { type: 'sidecar', domain: 'shop.svc.cluster.local' } as const;
+
+test("Istio's environment becomes the node that the control plane knows", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'lateen-environment-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const files = { labels: join(folder, 'labels'), annotations: join(folder, 'annotations') };
+  writeFileSync(files.labels, 'app="cart"\nistio-locality="eu.west.a"\npod-template-hash="x"\nquoted="a\\"b"');
+  writeFileSync(files.annotations, 'note="one\\ntwo"\n');
+  const environment = await readEnvironment(
+    sidecar,
+    { ...pod, ISTIO_META_CLUSTER_ID: 'east', ISTIO_METAJSON_PLATFORM: '{"ZONE":"a"}' },
+    files,
+  );
+  t.is(environment.nodeId, 'sidecar~10.0.0.9~cart-1.shop~shop.svc.cluster.local');
+  t.is(environment.identity, 'spiffe://cluster.local/ns/shop/sa/cart');
+  t.is(environment.cluster, 'cart.shop');
+  t.deepEqual(environment.locality, { region: 'eu', zone: 'west', subZone: 'a' });
+  t.like(environment.metadata, {
+    CLUSTER_ID: 'east',
+    ZONE: 'a',
+    NAMESPACE: 'shop',
+    SERVICE_ACCOUNT: 'cart',
+    INSTANCE_IPS: '10.0.0.9',
+    LABELS: { app: 'cart', 'istio-locality': 'eu.west.a', quoted: 'a"b' },
+    ANNOTATIONS: { note: 'one\ntwo' },
+  });
+  t.deepEqual(environment.discovery, { host: 'istiod.istio-system.svc', port: 15_012 });
+});
+
+test('ProxyConfig is read from JSON and from YAML', async (t) => {
+  const config =
+    'discoveryAddress: "[fd00::1]:15012"\nterminationDrainDuration: 20s\nproxyMetadata: {ISTIO_META_X: y}\n';
+  const { proxyConfig, discovery, metadata } = await readEnvironment(sidecar, { ...pod, PROXY_CONFIG: config });
+  t.is(proxyConfig.terminationDrainMs, 20_000);
+  t.deepEqual(discovery, { host: 'fd00::1', port: 15_012 });
+  t.is(metadata.X, 'y');
+});
+
+test('a sidecar ends with its connections, a gateway takes its time, either can be told otherwise', async (t) => {
+  const ends = async (type: 'sidecar' | 'router', told?: string) =>
+    (await readEnvironment({ type, domain: null }, { ...pod, ...(told && { EXIT_ON_ZERO_ACTIVE_CONNECTIONS: told }) }))
+      .exitOnZeroActiveConnections;
+  t.deepEqual(
+    [await ends('sidecar'), await ends('router'), await ends('sidecar', 'false'), await ends('router', 'true')],
+    [true, false, false, true],
+  );
+});
+
+test('a bad value is told with the name of its variable', async (t) => {
+  const wrong: Record<string, string>[] = [
+    { CA_ADDR: 'nowhere' },
+    { PROXY_CONFIG: '[1]' },
+    { PROXY_CONFIG: '{"terminationDrainDuration":"soon"}' },
+    { SECRET_TTL: '-1h' },
+    { ISTIO_METAJSON_LABELS: '{' },
+  ];
+  for (const one of wrong)
+    await t.throwsAsync(readEnvironment(sidecar, { ...pod, ...one }), {
+      message: new RegExp(`^${Object.keys(one)[0]}`),
+    });
+});
