@@ -96,7 +96,7 @@ async function captured(filter: string, during: () => Promise<void>): Promise<Bu
   await apply(watcher);
   await podsReady('outside', 'app=watcher');
   const [command, ...args] = [...cluster.kubectlCommand, '-n', 'outside', 'exec', 'watcher', '--'];
-  const script = `echo $$ >/tmp/pid; exec tcpdump -Z root -U -n -i any -s 0 -w - ${filter}`;
+  const script = `echo $$ >/tmp/pid; exec tcpdump -Z root --immediate-mode -U -n -i any -s 0 -w - ${filter}`;
   const child = spawn(command, [...args, 'sh', '-c', script], {
     env: { ...process.env, KUBECONFIG: cluster.kubeconfig },
     stdio: ['ignore', 'pipe', 'pipe'],
