@@ -40,7 +40,6 @@ const stopped = new Promise<void>((resolve) => {
 });
 
 const pods: RunningPod[] = [];
-let mesh = null as LocalMesh | null;
 try {
   const finished = run().then(() => (values.once ? undefined : stopped));
   await Promise.race([finished, stopped]);
@@ -48,10 +47,7 @@ try {
   terminal.failure(error instanceof Error ? error.message : String(error));
   process.exitCode = 1;
 }
-// The kernel ends what does not end by itself.
-setTimeout(() => process.exit(1), 8_000).unref();
-await Promise.allSettled(pods.map((pod) => pod.stop()));
-await mesh?.close();
+// This is process 1 of its namespace: with it the kernel ends everything that was started here.
 process.exit();
 
 async function run(): Promise<void> {
@@ -63,9 +59,8 @@ async function run(): Promise<void> {
   await mkdir(objects, { recursive: true });
 
   const step = terminal.step('Control plane');
-  mesh = await createMesh({ folder: objects, host: bridgeAddress });
-  const local = mesh;
-  const planned = plan([...manifests, ...local.gatewayManifests()], local.inject);
+  const mesh = await createMesh({ folder: objects, host: bridgeAddress });
+  const planned = plan([...manifests, ...mesh.gatewayManifests()], mesh.inject);
   await put(objects, 'plan', planned.manifests);
   await mesh.start();
   step.done(`Control plane on ${bridgeAddress}:${mesh.port}, CA of trust domain cluster.local`);
@@ -75,7 +70,7 @@ async function run(): Promise<void> {
   await Promise.all(
     planned.pods.map(async (each) => {
       const name = each.pod.metadata.name;
-      const sandbox = await createSandbox(folder, name, each.index, local.filesOf(each.pod, planned.addresses));
+      const sandbox = await createSandbox(folder, name, each.index, mesh.filesOf(each.pod, planned.addresses));
       const pod = await startPod(each, sandbox);
       pods.push(pod);
       await untilReady(pod);
@@ -96,7 +91,7 @@ async function run(): Promise<void> {
   }
   if (!values.once) {
     if (gateway) terminal.line(`\nOpen http://127.0.0.1:${port}/productpage`);
-    if (!values.demo) follow(given, objects, local);
+    if (!values.demo) follow(given, objects, mesh);
     terminal.line('Ctrl-C ends it and leaves nothing behind.');
   }
 }

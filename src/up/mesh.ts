@@ -24,7 +24,6 @@ export interface LocalMesh {
   inject(pod: Manifest): Manifest;
   /** What the pod finds below /etc and /run, by path. */
   filesOf(pod: Manifest, addresses: ReadonlyMap<string, string>): Record<string, string>;
-  close(): Promise<void>;
 }
 
 const trustDomain = 'cluster.local';
@@ -102,7 +101,6 @@ export async function createMesh({ folder, host }: { folder: string; host: strin
         '/run/secrets/istio/root-cert.pem': authority.roots,
       };
     },
-    close: () => control.close(0),
   };
 }
 

@@ -25,8 +25,6 @@ export interface RunningPod {
   readonly containers: RunningContainer[];
   /** Starts what must run beside and after the proxy: the application's own containers. */
   startApplication(): void;
-  /** Asks every process to end, applications before the proxy as a kubelet does with a native sidecar. */
-  stop(): Promise<void>;
 }
 
 /** Runs the init containers to their end and starts the proxy; the applications wait for `startApplication`. */
@@ -71,17 +69,6 @@ export async function startPod(planned: PlannedPod, sandbox: Sandbox): Promise<R
     containers,
     startApplication() {
       for (const container of all.filter((c) => !isSidecar(c))) start(container, applicationUser);
-    },
-    async stop() {
-      for (const { process } of [...containers].reverse()) {
-        if (process.exitCode !== null || process.signalCode !== null) continue;
-        const ended = once(process, 'exit');
-        process.kill('SIGTERM');
-        const timer = setTimeout(() => process.kill('SIGKILL'), 5_000);
-        await ended;
-        clearTimeout(timer);
-      }
-      sandbox.stop();
     },
   };
 }

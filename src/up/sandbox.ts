@@ -36,7 +36,6 @@ export interface Sandbox {
   readonly ip: string;
   /** Starts a process in the pod's namespaces as `user`; the caller owns its pipes. */
   start(argv: string[], options: { user: number; env: Record<string, string>; directory?: string }): ChildProcess;
-  stop(): void;
 }
 
 /**
@@ -90,9 +89,6 @@ export async function createSandbox(
       const enter = ['-t', String(holder.pid), '-n', '-m', '-u', `--wd=${directory ?? '/'}`];
       if (user !== 0) enter.push('--setuid', String(user), '--setgid', String(user));
       return spawn('nsenter', [...enter, '--', ...argv], { env, stdio: ['pipe', 'pipe', 'pipe'] });
-    },
-    stop() {
-      holder.kill('SIGKILL');
     },
   };
 }
