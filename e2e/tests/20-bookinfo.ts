@@ -1,9 +1,10 @@
 import test from 'ava';
 import { cluster } from '../support/cluster.ts';
+import { curlFrom } from '../support/curl.ts';
 import { containerNames, ingress, manifests } from '../support/mesh.ts';
-import { apply } from '../support/objects.ts';
+import { apply, remove } from '../support/objects.ts';
 import { evidenceOnFailure } from '../support/on-failure.ts';
-import { podReady, pods, readyCount } from '../support/pods.ts';
+import { podReady, pods, podsReady, readyCount } from '../support/pods.ts';
 import { waitFor } from '../support/wait.ts';
 
 evidenceOnFailure(test);
@@ -41,4 +42,29 @@ test.serial('productpage answers through the ingress gateway', async (t) => {
   t.regex(page.body, /Reviews served by: reviews-v/);
   t.is((await gateway.page('/not-routed')).status, 404);
   await gateway.close();
+});
+
+test.serial('a pod that asks for it gets istio-init, and answers as well', async (t) => {
+  const deployment = (annotations: Record<string, string>) => ({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'with-init', namespace: 'default' },
+    spec: {
+      selector: { matchLabels: { app: 'with-init' } },
+      template: {
+        metadata: { labels: { app: 'with-init' }, annotations },
+        spec: {
+          terminationGracePeriodSeconds: 0,
+          containers: [{ name: 'curl', image: 'docker.io/lateen/e2e-tools:1', command: ['sleep', 'infinity'] }],
+        },
+      },
+    },
+  });
+  const asked = deployment({ 'lateen.dev/initContainer': 'true' });
+  await apply(asked);
+  const [pod] = await podsReady('default', 'app=with-init');
+  t.deepEqual(containerNames(pod), ['istio-init', 'istio-proxy', 'curl']);
+  const place = { namespace: 'default', pod: pod.metadata.name, container: 'curl' };
+  t.is((await curlFrom(place, 'http://ratings:9080/ratings/0')).status, 200);
+  await remove(asked);
 });
