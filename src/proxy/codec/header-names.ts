@@ -47,6 +47,7 @@ const known = [
   'traceparent',
   'http2-settings',
   'x-envoy-overloaded',
+  'x-lateen-undelivered',
 ] as const;
 
 export type KnownName = (typeof known)[number];

@@ -4,7 +4,7 @@ import { knownId } from '../codec/header-names.ts';
 import type { Forward, WeightedCluster } from '../config/table.ts';
 import { output } from '../net/output.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
-import type { Host } from '../upstream/host.ts';
+import { type Host, undeliveredProtocol } from '../upstream/host.ts';
 import type { Http1Upstream, ResetReason, UpstreamStream } from '../upstream/http1-upstream.ts';
 import type { ActiveExchange, BodyTaker } from './active-exchange.ts';
 import { failureReply } from './failure-reply.ts';
@@ -15,7 +15,7 @@ import { localReply } from './local-reply.ts';
 import { startMirrors } from './mirror.ts';
 import { editRequest, outgoing } from './request-headers.ts';
 import { editResponse } from './response-headers.ts';
-import { backoffMs, mayRepeat, retriesReset, retriesResponse } from './retry.ts';
+import { backoffMs, mayRepeat, retriesReset, retriesResponse, undeliveredBackoffMs } from './retry.ts';
 import { chooseCluster } from './weighted.ts';
 
 /** What may be kept of a body to send it again (Envoy: per-connection buffer limit, 1 MiB by default). */
@@ -23,7 +23,15 @@ const maxRetainedBytes = 1_048_576;
 /** Without a retry policy, bodies are kept only for a connection that turns out to be stale. */
 const maxStaleRetainedBytes = 65_536;
 const maxStaleRepeats = 3;
+/** How often a request that no host has taken may go on to another. */
+const maxUndelivered = 8;
+/** A connection that takes longer than this is no longer waited for alone. */
+const hedgeAfterMs = 300;
+const maxHedges = 2;
 const upgradeId = knownId('upgrade');
+const undeliveredId = knownId('x-lateen-undelivered');
+
+const undeliveredHeaders = ['x-lateen-undelivered', '1'];
 
 type Phase = 'picking' | 'connecting' | 'sent' | 'backingOff' | 'responding' | 'tunnel' | 'over';
 
@@ -53,6 +61,12 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private hash: number | null = null;
   private retriesLeft: number;
   private staleRepeats = 0;
+  private undelivered = 0;
+  /** Some attempt has sent something. */
+  private everSent = false;
+  /** Connections that took long, and are used if they stand before the one that was begun after them. */
+  private slow: Http1Upstream[] | null = null;
+  private hedgeTimer: NodeJS.Timeout | null = null;
   private retrying = false;
   upgrading = false;
   private routeTimer: NodeJS.Timeout | null = null;
@@ -103,11 +117,17 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     if (exchange.requestComplete) this.startRouteTimer();
   }
 
-  private answer(status: number, body: string, flag: string, details: string): void {
+  private answer(
+    status: number,
+    body: string,
+    flag: string,
+    details: string,
+    headers: readonly string[] | null = null,
+  ): void {
     const { exchange } = this;
     if (flag !== '') exchange.addFlag(flag);
     this.close();
-    localReply(exchange, status, body, details);
+    localReply(exchange, status, body, details, headers);
   }
 
   private answerOverflow(): void {
@@ -147,18 +167,15 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const { exchange } = this;
     const pool = this.pool!;
     this.phase = 'picking';
-    const avoid = this.tried !== null && (this.forward.retry?.avoidPreviousHosts ?? true) ? this.tried : null;
+    const avoids = this.undelivered > 0 || this.slow !== null || (this.forward.retry?.avoidPreviousHosts ?? true);
+    const avoid = this.tried !== null && avoids ? this.tried : null;
     const host = pool.pick({ hash: this.hash, avoid }, exchange.connection.local);
     if (host === null) {
       this.answer(503, 'no healthy upstream', 'UH', 'no_healthy_upstream');
       return;
     }
     exchange.attempts++;
-    this.host = host;
-    host.active++;
-    exchange.endpoint = host.endpoint;
-    exchange.upstreamRemote = host.address;
-    exchange.upstreamMtls = host.tls !== null && host.tls.certificate !== null;
+    this.enterHost(host);
     this.attemptTick = output.tick;
     this.phase = 'connecting';
     const connection = pool.acquire(host, this, exchange.authority, fresh);
@@ -171,10 +188,100 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.onGiven(connection);
   }
 
+  private enterHost(host: Host): void {
+    const { exchange } = this;
+    this.host = host;
+    host.active++;
+    exchange.endpoint = host.endpoint;
+    exchange.upstreamRemote = host.address;
+    exchange.upstreamMtls = host.tls !== null && host.tls.certificate !== null;
+  }
+
   onGiven(connection: Http1Upstream): void {
     this.connection = connection;
-    this.reused = connection.requests > 0;
+    this.reused = connection.ready;
     if (connection.ready) this.onReady();
+    else if ((this.slow?.length ?? 0) < maxHedges)
+      this.hedgeTimer = setTimeout(() => output.turn(() => this.hedge()), hedgeAfterMs);
+  }
+
+  /** An address that has vanished answers nothing at all: another host is dialled too, and whichever stands first is used. */
+  private hedge(): void {
+    const { connection, host } = this;
+    const pool = this.pool!;
+    this.hedgeTimer = null;
+    if (this.phase !== 'connecting' || connection === null || host === null) return;
+    const tried = [...(this.tried ?? []), host];
+    if (pool.connections >= pool.config.circuit.maxConnections || !pool.hasOther(tried)) return;
+    pool.shun(host);
+    pool.hedged++;
+    connection.stream = null;
+    connection.claim = (standing) => this.takeOver(standing);
+    this.slow ??= [];
+    this.slow.push(connection);
+    this.tried = tried;
+    this.connection = null;
+    this.leaveHost();
+    this.exchange.attempts--;
+    this.attempt(false);
+  }
+
+  /** A connection that took long stands after all, before the one begun after it: that one becomes the pool's. */
+  private takeOver(connection: Http1Upstream): boolean {
+    if ((this.phase !== 'connecting' && this.phase !== 'backingOff') || connection.host.removed) return false;
+    connection.host.shunnedUntilTick = 0;
+    if (this.connection !== null) this.connection.stream = null;
+    else this.pool!.stopWaiting(this);
+    this.resumeWith(connection);
+    this.onReady();
+    return true;
+  }
+
+  private resumeWith(connection: Http1Upstream): void {
+    this.clearTryTimer();
+    this.leaveHost();
+    this.enterHost(connection.host);
+    this.phase = 'connecting';
+    this.reused = false;
+    connection.claim = null;
+    connection.stream = this;
+    this.connection = connection;
+  }
+
+  /**
+   * The host took nothing of the request: another gets it, whatever its method and beyond what the route's policy counts.
+   * When all that are there have refused it, they are asked once more after a pause, in which news of others may arrive.
+   * False when there is nobody else.
+   */
+  private goElsewhere(): boolean {
+    const pool = this.pool!;
+    const host = this.host!;
+    if (pool.closed || !this.retains || this.exchange.responded || this.undelivered >= maxUndelivered) return false;
+    let tried = [...(this.tried ?? []), host];
+    const others = pool.hasOther(tried);
+    if (!others) {
+      tried = [host];
+      if (!pool.hasOther(tried)) return false;
+    }
+    this.undelivered++;
+    pool.redirected++;
+    pool.shun(host);
+    this.tried = tried;
+    this.dropConnection();
+    this.leaveHost();
+    this.backOff(undeliveredBackoffMs(this.undelivered, !others));
+    return true;
+  }
+
+  private backOff(waitMs: number): void {
+    this.clearTryTimer();
+    this.phase = 'backingOff';
+    this.tryTimer = setTimeout(() => {
+      output.turn(() => {
+        this.tryTimer = null;
+        if (this.phase === 'backingOff') this.attempt(false);
+      });
+    }, waitMs);
   }
 
   /** Sends the head, and what has come of the body, in one write. */
@@ -183,6 +290,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const connection = this.connection!;
     const { request } = exchange;
     this.phase = 'sent';
+    this.everSent = true;
+    if (this.hedgeTimer !== null) this.clearHedgeTimer();
     exchange.upstreamLocal = connection.local;
     const fields = editRequest(
       exchange,
@@ -206,7 +315,9 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   }
 
   private repeatable(): boolean {
-    return this.forward.retry !== null || this.forward.mirrors.length > 0 || mayRepeat(this.exchange.method);
+    const { forward, exchange } = this;
+    // A mesh peer may answer that it could not deliver the request.
+    return forward.retry !== null || forward.mirrors.length > 0 || exchange.upstreamMtls || mayRepeat(exchange.method);
   }
 
   private endRequest(trailers: HeaderBlock | null): void {
@@ -292,6 +403,16 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       host,
       status >= 500 ? (status === 502 || status === 503 || status === 504 ? 'gatewayFailure' : 'error5xx') : 'success',
     );
+    if (
+      (status >= 500 || endStream) &&
+      exchange.upstreamMtls &&
+      block.find(undeliveredId) >= 0 &&
+      !exchange.responded &&
+      this.goElsewhere()
+    ) {
+      returnBlock(block);
+      return;
+    }
     if (forward.retry !== null && retriesResponse(forward.retry, block)) {
       if (this.mayRetry(true)) {
         this.again(true);
@@ -357,6 +478,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const host = this.host!;
     const sent = this.phase !== 'connecting';
     this.connection = null;
+    if (this.hedgeTimer !== null) this.clearHedgeTimer();
     if (this.phase === 'tunnel') {
       this.close();
       exchange.stream.sendEnd(null);
@@ -379,12 +501,29 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       this.attempt(true);
       return;
     }
+    if (!sent && host.removed && !this.pool!.closed && this.undelivered < maxUndelivered) {
+      // Its end became known while it was being dialled: not an attempt at all.
+      this.undelivered++;
+      this.pool!.redirected++;
+      this.leaveHost();
+      exchange.attempts--;
+      this.attempt(false);
+      return;
+    }
     this.pool!.report(host, reason === 'protocol error' ? 'gatewayFailure' : 'localOrigin');
     if (exchange.responded) {
       exchange.addFlag('UC');
       exchange.details = `upstream_reset_after_response_started{${reason.replaceAll(' ', '_')}}`;
       this.breakOff();
       return;
+    }
+    if (!sent && reason !== 'overflow') {
+      if (this.goElsewhere()) return;
+      const slow = this.slow?.find(({ claim, transport }) => claim !== null && !transport.closed);
+      if (slow !== undefined) {
+        this.resumeWith(slow);
+        return;
+      }
     }
     if (forward.retry !== null && retriesReset(forward.retry, reason, sent)) {
       if (this.mayRetry(true)) {
@@ -395,7 +534,18 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     }
     exchange.upstreamFailure = detail;
     const { status, body, flag, details } = failureReply(reason, detail, exchange.attempts > 1);
-    this.answer(status, body, flag, details);
+    this.answer(status, body, flag, details, !sent && this.tellsUndelivered() ? undeliveredHeaders : null);
+  }
+
+  /** Only a proxy of this kind on the caller's side takes the header off again, and may act upon it. */
+  private tellsUndelivered(): boolean {
+    const { connection, method } = this.exchange;
+    return (
+      connection.direction === 'inbound' &&
+      connection.mtls &&
+      connection.offeredAlpn.includes(undeliveredProtocol) &&
+      (!this.everSent || mayRepeat(method))
+    );
   }
 
   private mayRetry(replay: boolean): boolean {
@@ -421,16 +571,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.tried ??= [];
     this.tried.push(this.host!);
     if (drop) this.dropConnection();
-    this.clearTryTimer();
     this.leaveHost();
-    this.phase = 'backingOff';
-    const wait = backoffMs(policy, policy.retries - this.retriesLeft);
-    this.tryTimer = setTimeout(() => {
-      output.turn(() => {
-        this.tryTimer = null;
-        if (this.phase === 'backingOff') this.attempt(false);
-      });
-    }, wait);
+    this.backOff(backoffMs(policy, policy.retries - this.retriesLeft));
   }
 
   /** The response cannot be completed: the caller must notice. */
@@ -459,8 +601,14 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.tryTimer = null;
   }
 
+  private clearHedgeTimer(): void {
+    if (this.hedgeTimer !== null) clearTimeout(this.hedgeTimer);
+    this.hedgeTimer = null;
+  }
+
   private clearTimers(): void {
     this.clearTryTimer();
+    this.clearHedgeTimer();
     if (this.routeTimer !== null) clearTimeout(this.routeTimer);
     this.routeTimer = null;
   }

@@ -13,6 +13,7 @@ const neverSent = idSet(
   'transfer-encoding',
   'upgrade',
   'x-envoy-upstream-service-time',
+  'x-lateen-undelivered',
 );
 const connectionId = knownId('connection');
 const dateId = knownId('date');

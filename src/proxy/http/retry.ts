@@ -40,6 +40,11 @@ export function backoffMs(policy: RetryPolicy, retry: number): number {
   return Math.random() * Math.max(ceiling, 0);
 }
 
+/** Before the n-th host is asked, because none has taken the request: soon, or a while later when all have refused it. */
+export function undeliveredBackoffMs(times: number, allRefused: boolean): number {
+  return allRefused ? 100 + Math.random() * 200 : Math.random() * Math.min(5 * 2 ** (times - 1), 100);
+}
+
 /** Methods that may be sent again by a proxy of its own accord (RFC 9110 §9.2.2). */
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 

@@ -54,12 +54,14 @@ export function proxyStats(runtime: Runtime, ads: AdsState | null, live: boolean
   let told = 0;
   for (const pool of runtime.clusterPools()) {
     if (++told > maxClusters) break;
-    const { hosts, connections, activeRequests, pending } = pool.stats;
+    const { hosts, connections, activeRequests, pending, redirected, hedged } = pool.stats;
     const prefix = `cluster.${pool.config.altStatName || pool.config.name}`;
     gauge(`${prefix}.membership_total`, hosts);
     gauge(`${prefix}.upstream_cx_active`, connections);
     gauge(`${prefix}.upstream_rq_active`, activeRequests);
     gauge(`${prefix}.upstream_rq_pending_active`, pending);
+    counter(`${prefix}.upstream_rq_undelivered_redirected`, redirected);
+    counter(`${prefix}.upstream_cx_connect_hedged`, hedged);
   }
   return list;
 }

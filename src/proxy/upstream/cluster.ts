@@ -16,6 +16,8 @@ const passingHostMs = 60_000;
 const maxPassingHosts = 10_000;
 const dnsRefreshMs = 30_000;
 const maxAddressesPerName = 64;
+/** How long a host that took no request is left out of the choice: about as long as news of its end takes. */
+const shunMs = 1500;
 
 /**
  * A cluster at run time: its hosts, their connections and counts. It survives every push that leaves the cluster's hash
@@ -37,6 +39,12 @@ export class ClusterPool {
   private resolving = 0;
   private resolvedTick = Number.NEGATIVE_INFINITY;
   closed = false;
+  /** Requests that went on to another host because one had not taken them; nothing was sent twice. */
+  redirected = 0;
+  /** Second connections that were begun because a first took long. */
+  hedged = 0;
+  /** No host is shunned after this tick. */
+  private shunnedUntilTick = 0;
 
   constructor(config: Cluster, secrets: Secrets) {
     this.config = config;
@@ -80,9 +88,15 @@ export class ClusterPool {
       }
       groups.push({ priority: locality.priority, weight: locality.weight, hosts: members });
     }
-    for (const [key, host] of this.hosts) if (!present.has(key)) this.remove(key, host);
+    const gone: Host[] = [];
+    for (const [key, host] of this.hosts) {
+      if (present.has(key)) continue;
+      this.remove(key, host);
+      gone.push(host);
+    }
     this.groups = groups;
     this.repick();
+    if (gone.length > 0) this.breakOff(gone);
     if (this.byName && this.resolvedTick === Number.NEGATIVE_INFINITY) this.resolve();
   }
 
@@ -126,9 +140,61 @@ export class ClusterPool {
     for (const connection of host.idle.splice(0)) connection.transport.destroy();
   }
 
+  /** What has sent nothing yet need not wait for hosts that are gone: a vanished address would keep it until its time is up. */
+  private breakOff(gone: readonly Host[]): void {
+    for (const host of gone) for (const connection of host.connecting) connection.transport.destroy();
+    const stranded = this.waiting.filter(({ host }) => host.removed);
+    if (stranded.length === 0) return;
+    output.turn(() => {
+      for (const { stream } of stranded) {
+        this.stopWaiting(stream);
+        stream.onFailure('remote connection failure', '', false);
+      }
+    });
+  }
+
+  /** Leaves a host out of the choice for a short while, as long as there are others. */
+  shun(host: Host): void {
+    host.shunnedUntilTick = output.tick + shunMs;
+    this.shunnedUntilTick = host.shunnedUntilTick;
+  }
+
+  /** Whether a host is there that is none of these. */
+  hasOther(than: readonly Host[]): boolean {
+    return this.other(than, true) !== null;
+  }
+
+  /** A healthy host of the first priority that holds one, at random; those shunned count if asked for. */
+  private other(than: readonly Host[] | null, shunned: boolean): Host | null {
+    const now = output.tick;
+    let chosen: Host | null = null;
+    let priority = Number.POSITIVE_INFINITY;
+    let seen = 0;
+    for (const group of this.groups) {
+      if (group.priority > priority) continue;
+      for (const host of group.hosts) {
+        if (!host.usable() || host.ejectedUntilTick > now || than?.includes(host)) continue;
+        if (!shunned && host.shunnedUntilTick > now) continue;
+        if (group.priority < priority) {
+          priority = group.priority;
+          seen = 0;
+        }
+        if (Math.random() * ++seen < 1) chosen = host;
+      }
+    }
+    return chosen;
+  }
+
   /** `destination` is used by original-destination clusters only. Null when there is nothing healthy. */
   pick(context: PickContext, destination: Address): Host | null {
-    if (this.config.discovery !== 'originalDst') return this.picker === null ? null : this.picker.pick(context);
+    if (this.config.discovery !== 'originalDst') {
+      if (this.picker === null) return null;
+      const drawn = this.picker.pick(context);
+      const { avoid } = context;
+      if (drawn === null || (avoid === null && output.tick >= this.shunnedUntilTick)) return drawn;
+      if (drawn.shunnedUntilTick <= output.tick && !avoid?.includes(drawn)) return drawn;
+      return this.other(avoid, false) ?? (avoid === null ? null : this.other(avoid, true)) ?? drawn;
+    }
     const { ip, port } = destination;
     if (ip === '' || port === 0) return null;
     const key = `${ip}:${port}`;
@@ -175,7 +241,9 @@ export class ClusterPool {
   private open(host: Host, stream: UpstreamStream, authority: string): Http1Upstream {
     this.connections++;
     host.connections++;
-    return new Http1Upstream(this, host, stream, authority);
+    const connection = new Http1Upstream(this, host, stream, authority);
+    host.connecting.add(connection);
+    return connection;
   }
 
   /** Leaves the queue, when the request ends before its turn. */
@@ -208,6 +276,7 @@ export class ClusterPool {
     const { host } = connection;
     this.connections--;
     host.connections--;
+    host.connecting.delete(connection);
     const at = host.idle.indexOf(connection);
     if (at >= 0) host.idle.splice(at, 1);
     const next = this.waiting.shift();
@@ -221,12 +290,21 @@ export class ClusterPool {
   }
 
   /** Counts for admin pages. */
-  get stats(): { hosts: number; connections: number; activeRequests: number; pending: number } {
+  get stats(): {
+    hosts: number;
+    connections: number;
+    activeRequests: number;
+    pending: number;
+    redirected: number;
+    hedged: number;
+  } {
     return {
       hosts: this.hosts.size,
       connections: this.connections,
       activeRequests: this.activeRequests,
       pending: this.waiting.length,
+      redirected: this.redirected,
+      hedged: this.hedged,
     };
   }
 

@@ -14,10 +14,14 @@ export class Host {
   connections = 0;
   /** Connections ready for a request, the latest used last. */
   readonly idle: Http1Upstream[] = [];
+  /** Connections that do not stand yet. */
+  readonly connecting: Set<Http1Upstream> = new Set();
   /** No longer an endpoint: what is under way ends, nothing new begins. */
   removed = false;
   /** Tick until which outlier detection keeps it out; 0 when it is in. */
   ejectedUntilTick = 0;
+  /** Tick until which requests rather go elsewhere, since it took none lately; 0 when it is as good as any. */
+  shunnedUntilTick = 0;
   ejections = 0;
   consecutive5xx = 0;
   consecutiveGatewayFailure = 0;
@@ -55,6 +59,12 @@ export function hostKey(endpoint: Endpoint): string {
 }
 
 /**
+ * Offered behind the real protocols and never chosen: the caller's proxy understands `x-lateen-undelivered`. Peers that do
+ * not know it ignore it (RFC 7301 §3.2), and are told nothing that they would pass on.
+ */
+export const undeliveredProtocol = 'lateen-undelivered';
+
+/**
  * The protocols to offer. Istio's proxies tell HTTP from other traffic by ALPN: HTTP/1.1 towards a mesh peer is
  * `istio-http/1.1`, everything else `istio` (the istio.alpn filter of Istio's proxy does the same).
  */
@@ -64,7 +74,7 @@ export function alpnFor(tls: UpstreamTls | null, use: 'http1' | 'http2' | 'tcp')
   const mesh = tls.alpn.includes('istio');
   if (use === 'http2')
     return mesh ? ['istio-h2', 'istio', 'h2'] : tls.alpn.includes('h2') || tls.alpn.length === 0 ? ['h2'] : tls.alpn;
-  if (mesh) return ['istio-http/1.1', 'istio', 'http/1.1'];
+  if (mesh) return ['istio-http/1.1', 'istio', 'http/1.1', undeliveredProtocol];
   return tls.alpn.filter((protocol) => protocol !== 'h2');
 }
 

@@ -49,6 +49,8 @@ export class Http1Upstream implements DialReceiver {
   readonly host: Host;
   readonly transport: Transport;
   stream: UpstreamStream | null;
+  /** Asked when the connection stands and has no stream: the request that dialled several hosts may take it. */
+  claim: ((connection: Http1Upstream) => boolean) | null = null;
   /** This side's address, once connected. */
   local: Address = unknownAddress;
   ready = false;
@@ -106,9 +108,11 @@ export class Http1Upstream implements DialReceiver {
     this.ready = true;
     const { socket } = this.transport;
     this.local = { ip: unmapped(socket.localAddress ?? ''), port: socket.localPort ?? 0 };
-    const { stream } = this;
+    this.host.connecting.delete(this);
+    const { stream, claim } = this;
+    this.claim = null;
     if (stream !== null) stream.onReady();
-    else this.pool.release(this);
+    else if (claim === null || !claim(this)) this.pool.release(this);
   }
 
   onBytes(bytes: Buffer, length: number): void {
