@@ -1,14 +1,12 @@
-import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { buildLateenImage, buildTestImages, imagePackages } from '../tools/image/catalogue.ts';
+import { buildLateenImage, buildTestImages } from '../tools/image/catalogue.ts';
 import { runAva, type Totals } from '../tools/tap.ts';
-import type { Cluster, Provider } from './cluster/cluster.ts';
+import { bringUp, elsewhere, endOnSignal, ownName, secondName } from './cluster/bring-up.ts';
+import type { Cluster } from './cluster/cluster.ts';
 import { handleOf } from './cluster/handle.ts';
 import { chooseProvider } from './cluster/selection.ts';
-import { install, obstacle } from './local/debian.ts';
 import { collectEvidence, evidenceFolder } from './support/evidence.ts';
 
 const usage = `usage: npm run test:e2e -- [options]
@@ -24,47 +22,6 @@ const testFolder = join(import.meta.dirname, 'tests');
 
 function progress(line: string): void {
   console.log(`  ${line}`);
-}
-
-/** One name a checkout, so that a run clears away what an earlier one of the same checkout left, and no other's. */
-function ownName(): string {
-  return `e2e-${createHash('sha256').update(top).digest('hex').slice(0, 6)}`;
-}
-
-/** Commands that reach the Docker engine may have to run elsewhere, such as in its network namespace: everything does then. */
-function elsewhere(wrap: string): Promise<number> {
-  const [command, ...args] = [...wrap.split(' ').filter(Boolean), process.execPath, ...process.argv.slice(1)];
-  const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, LATEEN_KIND_WRAP: '' } });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  child.on('error', reject);
-  child.on('exit', (code) => resolve(code ?? 1));
-  return promise;
-}
-
-/** Brings the cluster up and builds the images at the same time, then puts the images there. */
-async function prepare(provider: Provider, create: () => Promise<Cluster>): Promise<Cluster> {
-  const packages = [...imagePackages, ...provider.packages];
-  const why = await obstacle(packages);
-  if (why) throw new Error(`images cannot be built: ${why}`);
-  await install(packages, progress);
-  const build = async () => [await buildTestImages(), await buildLateenImage()];
-  const [cluster, archives] = await Promise.allSettled([create(), build()]);
-  if (cluster.status === 'rejected') throw cluster.reason;
-  if (archives.status === 'rejected') throw archives.reason;
-  for (const archive of archives.value) await loadOnce(cluster.value, archive);
-  return cluster.value;
-}
-
-/** A node that has an archive's images says so in an annotation, so that a kept cluster is given only what changed. */
-async function loadOnce(cluster: Cluster, archive: string): Promise<void> {
-  const [name, digest] = basename(archive, '.tar').split('-');
-  const key = `lateen.dev/e2e-images-${name}`;
-  const path = `jsonpath={.metadata.annotations.${key.replaceAll('.', '\\.')}}`;
-  if ((await cluster.kubectl(['get', 'node', cluster.nodes[0], '-o', path])) === digest) return;
-  await cluster.loadImages(archive);
-  await cluster.kubectl(['annotate', '--overwrite', 'node', cluster.nodes[0], `${key}=${digest}`]);
-  progress(`images loaded: ${basename(archive)}`);
 }
 
 function testFiles(only: string[]): string[] {
@@ -94,24 +51,9 @@ function tellHowToReach(cluster: Cluster): void {
   console.log(`  npm run test:e2e -- --down --cluster ${cluster.name}`);
 }
 
-/** A signal ends the cluster too, unless it is to be kept. */
-function endOnSignal(end: () => Promise<void>): void {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.once(signal, () => {
-      console.log(`${signal}: ending the cluster`);
-      end().finally(() => process.exit(130));
-    });
-}
-
-async function clusterOf(provider: Provider, name: string, nodes: number, reuse: boolean): Promise<Cluster> {
-  const found = reuse ? await provider.attach(name) : null;
-  if (found) progress(`cluster ${name} is up already`);
-  return found ?? provider.create(name, { nodes, progress });
-}
-
 async function main(): Promise<number> {
-  const wrap = process.env.LATEEN_KIND_WRAP;
-  if (wrap) return elsewhere(wrap);
+  const code = await elsewhere();
+  if (code !== null) return code;
   const { values: options } = parseArgs({
     options: {
       keep: { type: 'boolean', default: false },
@@ -133,23 +75,31 @@ async function main(): Promise<number> {
     console.log(`end-to-end tests: none, since no cluster can be had here (${why})`);
     return 0;
   }
-  const name = options.cluster ?? ownName();
+  const name = options.cluster ?? ownName('e2e');
+  const remove = async () => {
+    await provider.remove(secondName(name));
+    if (options.down || !options.keep) await provider.remove(name);
+  };
   if (options.down) {
-    await provider.remove(name);
+    await remove();
     return 0;
   }
   console.log(`end-to-end tests on provider ${provider.name} (${why}), cluster ${name}`);
   const running = new AbortController();
   const end = async () => {
     running.abort();
-    if (!options.keep) await provider.remove(name);
+    await remove();
   };
   endOnSignal(end);
   let totals: Totals = { passed: 0, failed: 1 };
   try {
-    const cluster = await prepare(provider, () =>
-      clusterOf(provider, name, Number(options.nodes), options.cluster !== undefined),
-    );
+    const cluster = await bringUp(provider, {
+      name,
+      nodes: Number(options.nodes),
+      reuse: options.cluster !== undefined,
+      images: [buildTestImages, buildLateenImage],
+      progress,
+    });
     totals = await tests(cluster, options.only, running.signal);
     if (options.keep) tellHowToReach(cluster);
   } catch (error) {
