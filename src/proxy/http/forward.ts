@@ -16,6 +16,7 @@ import { startMirrors } from './mirror.ts';
 import { editRequest, outgoing } from './request-headers.ts';
 import { editResponse } from './response-headers.ts';
 import { backoffMs, mayRepeat, retriesReset, retriesResponse, undeliveredBackoffMs } from './retry.ts';
+import { SlowDials } from './slow-dials.ts';
 import { chooseCluster } from './weighted.ts';
 
 /** What may be kept of a body to send it again (Envoy: per-connection buffer limit, 1 MiB by default). */
@@ -25,9 +26,6 @@ const maxStaleRetainedBytes = 65_536;
 const maxStaleRepeats = 3;
 /** How often a request that no host has taken may go on to another. */
 const maxUndelivered = 8;
-/** A connection that takes longer than this is no longer waited for alone. */
-const hedgeAfterMs = 300;
-const maxHedges = 2;
 const upgradeId = knownId('upgrade');
 const undeliveredId = knownId('x-lateen-undelivered');
 
@@ -64,9 +62,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private undelivered = 0;
   /** Some attempt has sent something. */
   private everSent = false;
-  /** Connections that took long, and are used if they stand before the one that was begun after them. */
-  private slow: Http1Upstream[] | null = null;
-  private hedgeTimer: NodeJS.Timeout | null = null;
+  private slow: SlowDials | null = null;
   private retrying = false;
   upgrading = false;
   private routeTimer: NodeJS.Timeout | null = null;
@@ -167,7 +163,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const { exchange } = this;
     const pool = this.pool!;
     this.phase = 'picking';
-    const avoids = this.undelivered > 0 || this.slow !== null || (this.forward.retry?.avoidPreviousHosts ?? true);
+    const avoids =
+      this.undelivered > 0 || (this.slow?.any ?? false) || (this.forward.retry?.avoidPreviousHosts ?? true);
     const avoid = this.tried !== null && avoids ? this.tried : null;
     const host = pool.pick({ hash: this.hash, avoid }, exchange.connection.local);
     if (host === null) {
@@ -201,24 +198,27 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.connection = connection;
     this.reused = connection.ready;
     if (connection.ready) this.onReady();
-    else if ((this.slow?.length ?? 0) < maxHedges)
-      this.hedgeTimer = setTimeout(() => output.turn(() => this.hedge()), hedgeAfterMs);
+    else this.watchDial(connection);
   }
 
-  /** An address that has vanished answers nothing at all: another host is dialled too, and whichever stands first is used. */
+  private watchDial(connection: Http1Upstream): void {
+    this.slow ??= new SlowDials();
+    this.slow.watch(connection, () => this.hedge());
+  }
+
+  /** An address that has vanished answers nothing at all: another host is dialled too. */
   private hedge(): void {
     const { connection, host } = this;
     const pool = this.pool!;
-    this.hedgeTimer = null;
-    if (this.phase !== 'connecting' || connection === null || host === null) return;
+    if (this.phase !== 'connecting' || connection === null || host === null || connection.ready) return;
     const tried = [...(this.tried ?? []), host];
-    if (pool.connections >= pool.config.circuit.maxConnections || !pool.hasOther(tried)) return;
+    if (pool.connections >= pool.config.circuit.maxConnections || !pool.hasOther(tried)) {
+      this.watchDial(connection);
+      return;
+    }
     pool.shun(host);
     pool.hedged++;
-    connection.stream = null;
-    connection.claim = (standing) => this.takeOver(standing);
-    this.slow ??= [];
-    this.slow.push(connection);
+    this.slow!.add(connection, (standing) => this.takeOver(standing));
     this.tried = tried;
     this.connection = null;
     this.leaveHost();
@@ -291,7 +291,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const { request } = exchange;
     this.phase = 'sent';
     this.everSent = true;
-    if (this.hedgeTimer !== null) this.clearHedgeTimer();
+    this.slow?.stop();
     exchange.upstreamLocal = connection.local;
     const fields = editRequest(
       exchange,
@@ -478,7 +478,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const host = this.host!;
     const sent = this.phase !== 'connecting';
     this.connection = null;
-    if (this.hedgeTimer !== null) this.clearHedgeTimer();
+    this.slow?.stop();
     if (this.phase === 'tunnel') {
       this.close();
       exchange.stream.sendEnd(null);
@@ -519,8 +519,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     }
     if (!sent && reason !== 'overflow') {
       if (this.goElsewhere()) return;
-      const slow = this.slow?.find(({ claim, transport }) => claim !== null && !transport.closed);
-      if (slow !== undefined) {
+      const slow = this.slow?.pending ?? null;
+      if (slow !== null) {
         this.resumeWith(slow);
         return;
       }
@@ -601,14 +601,9 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.tryTimer = null;
   }
 
-  private clearHedgeTimer(): void {
-    if (this.hedgeTimer !== null) clearTimeout(this.hedgeTimer);
-    this.hedgeTimer = null;
-  }
-
   private clearTimers(): void {
     this.clearTryTimer();
-    this.clearHedgeTimer();
+    this.slow?.stop();
     if (this.routeTimer !== null) clearTimeout(this.routeTimer);
     this.routeTimer = null;
   }

@@ -167,6 +167,17 @@ test('an endpoint that answers nothing is not waited for alone', async (t) => {
   t.is(side.stats.hedged, 1);
 });
 
+test('an endpoint that comes while another answers nothing is dialled too', async (t) => {
+  const silent = await rawOrigin(t, () => {});
+  const working = await originFor(t, ({ body }) => ok(`working ${body}`));
+  const side = await CallerSide.of(t, meshCluster(meshed(silent.port)));
+  side.caller.send(post);
+  await happened(() => silent.sockets.size === 1);
+  await side.runtime.apply(httpTable(routes, [meshCluster(meshed(silent.port), endpointOf(working.port))]));
+  t.regex(await side.caller.responses(), /working abc$/);
+  t.like(side.witness.finished[0], { attempts: 1, flags: '' });
+});
+
 test('of two connections the one that stands first is used, be it the earlier', async (t) => {
   const application = await originFor(t, ({ body }) => ok(`late ${body}`));
   const { port } = await sidecar(t, application.port);

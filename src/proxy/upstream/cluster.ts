@@ -2,7 +2,6 @@ import { lookup } from 'node:dns';
 import { isIP } from 'node:net';
 import type { Cluster, Endpoint } from '../config/table.ts';
 import type { Address } from '../net/connection.ts';
-import type { Interception } from '../net/interception.ts';
 import { output } from '../net/output.ts';
 import type { Secrets } from '../net/secrets.ts';
 import { Host, hostKey } from './host.ts';
@@ -19,6 +18,8 @@ const dnsRefreshMs = 30_000;
 const maxAddressesPerName = 64;
 /** How long a host that took no request is left out of the choice: about as long as news of its end takes. */
 const shunMs = 1500;
+/** Connections to hosts that are gone are probed after this silence, so that a peer that has vanished is noticed. */
+const goneKeepaliveMs = 1000;
 
 /**
  * A cluster at run time: its hosts, their connections and counts. It survives every push that leaves the cluster's hash
@@ -27,7 +28,6 @@ const shunMs = 1500;
 export class ClusterPool {
   config: Cluster;
   readonly secrets: Secrets;
-  private readonly interception: Interception | null;
   activeRequests = 0;
   activeRetries = 0;
   connections = 0;
@@ -48,10 +48,9 @@ export class ClusterPool {
   /** No host is shunned after this tick. */
   private shunnedUntilTick = 0;
 
-  constructor(config: Cluster, secrets: Secrets, interception: Interception | null) {
+  constructor(config: Cluster, secrets: Secrets) {
     this.config = config;
     this.secrets = secrets;
-    this.interception = interception;
     this.outlier =
       config.outlier === null
         ? null
@@ -145,7 +144,12 @@ export class ClusterPool {
 
   /** What has sent nothing yet need not wait for hosts that are gone: a vanished address would keep it until its time is up. */
   private breakOff(gone: readonly Host[]): void {
-    for (const host of gone) for (const connection of host.connecting) connection.transport.destroy();
+    for (const host of gone) {
+      for (const connection of host.open) {
+        if (connection.ready) connection.transport.socket.setKeepAlive(true, goneKeepaliveMs);
+        else connection.transport.destroy();
+      }
+    }
     const stranded = this.waiting.filter(({ host }) => host.removed);
     if (stranded.length === 0) return;
     output.turn(() => {
@@ -204,9 +208,7 @@ export class ClusterPool {
     let host = this.hosts.get(key);
     if (host === undefined) {
       if (this.hosts.size >= maxPassingHosts) return null;
-      // At the pod's own address the proxy itself listens.
-      const to = ip === this.interception?.host ? this.interception.application : ip;
-      const endpoint: Endpoint = { host: to, port, weight: 1, health: 'healthy', transportMatch: {}, workload: '' };
+      const endpoint: Endpoint = { host: ip, port, weight: 1, health: 'healthy', transportMatch: {}, workload: '' };
       host = new Host(key, endpoint, this.config);
       this.hosts.set(key, host);
     }
@@ -247,7 +249,7 @@ export class ClusterPool {
     this.connections++;
     host.connections++;
     const connection = new Http1Upstream(this, host, stream, authority);
-    host.connecting.add(connection);
+    host.open.add(connection);
     return connection;
   }
 
@@ -281,7 +283,7 @@ export class ClusterPool {
     const { host } = connection;
     this.connections--;
     host.connections--;
-    host.connecting.delete(connection);
+    host.open.delete(connection);
     const at = host.idle.indexOf(connection);
     if (at >= 0) host.idle.splice(at, 1);
     const next = this.waiting.shift();

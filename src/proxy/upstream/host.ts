@@ -14,8 +14,8 @@ export class Host {
   connections = 0;
   /** Connections ready for a request, the latest used last. */
   readonly idle: Http1Upstream[] = [];
-  /** Connections that do not stand yet. */
-  readonly connecting: Set<Http1Upstream> = new Set();
+  /** Every connection for requests, from the moment it is dialled. */
+  readonly open: Set<Http1Upstream> = new Set();
   /** No longer an endpoint: what is under way ends, nothing new begins. */
   removed = false;
   /** Tick until which outlier detection keeps it out; 0 when it is in. */

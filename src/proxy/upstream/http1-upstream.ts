@@ -108,7 +108,6 @@ export class Http1Upstream implements DialReceiver {
     this.ready = true;
     const { socket } = this.transport;
     this.local = { ip: unmapped(socket.localAddress ?? ''), port: socket.localPort ?? 0 };
-    this.host.connecting.delete(this);
     const { stream, claim } = this;
     this.claim = null;
     if (stream !== null) stream.onReady();
