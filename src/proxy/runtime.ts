@@ -5,6 +5,7 @@
 import type { Listener, Table } from './config/table.ts';
 import type { Telemetry } from './http/exchange.ts';
 import type { Plane } from './http/plane.ts';
+import { type Interception, type Place, placesOf } from './net/interception.ts';
 import { type Acceptor, BoundListener, type ConnectionCounters } from './net/listener.ts';
 import { output } from './net/output.ts';
 import type { Secrets } from './net/secrets.ts';
@@ -16,6 +17,8 @@ export interface RuntimeOptions {
   readonly telemetry: Telemetry;
   /** Connections at a time, over all listeners; more are closed and counted. Default 50,000. */
   readonly maxConnections?: number;
+  /** Takes the place of iptables where there is none. */
+  readonly interception?: Interception | null;
 }
 
 export interface RuntimeStats extends Readonly<ConnectionCounters> {
@@ -35,6 +38,7 @@ export class Runtime implements Plane {
   private readonly retired = new Set<ClusterPool>();
   private readonly bound = new Map<string, BoundListener>();
   private readonly acceptor: Acceptor;
+  private readonly interception: Interception | null;
   private readonly timer: NodeJS.Timeout;
   private applying: Promise<void> = Promise.resolve();
 
@@ -42,6 +46,7 @@ export class Runtime implements Plane {
     this.table = { version: 0, listeners: new Map(), clusters: new Map(), routeTables: new Map() };
     this.secrets = options.secrets;
     this.telemetry = options.telemetry;
+    this.interception = options.interception ?? null;
     this.acceptor = {
       plane: this,
       maxConnections: options.maxConnections ?? 50_000,
@@ -77,7 +82,7 @@ export class Runtime implements Plane {
         if (pool.config !== cluster) pool.update(cluster);
       } else {
         if (pool !== undefined) this.retire(pool);
-        this.pools.set(name, new ClusterPool(cluster, this.secrets));
+        this.pools.set(name, new ClusterPool(cluster, this.secrets, this.interception));
       }
     }
     this.table = table;
@@ -96,27 +101,26 @@ export class Runtime implements Plane {
   }
 
   private async bind(table: Table): Promise<void> {
-    const wanted = new Map<string, Listener>();
-    for (const [name, listener] of table.listeners) if (listener.bind !== null) wanted.set(name, listener);
-    for (const [name, bound] of this.bound) {
-      const next = wanted.get(name);
-      const stays =
-        next !== undefined &&
-        next.bind!.host === bound.config.bind!.host &&
-        next.bind!.port === bound.config.bind!.port;
-      if (stays) bound.config = next;
+    const wanted = new Map<string, { listener: Listener; place: Place }>();
+    for (const [name, listener] of table.listeners)
+      for (const [i, place] of placesOf(listener, this.interception).entries())
+        wanted.set(i === 0 ? name : `${name} ${i}`, { listener, place });
+    for (const [key, bound] of this.bound) {
+      const next = wanted.get(key);
+      if (next !== undefined && next.place.host === bound.place.host && next.place.port === bound.place.port)
+        bound.config = next.listener;
       else {
-        this.bound.delete(name);
+        this.bound.delete(key);
         bound.close();
       }
     }
     const faults: string[] = [];
-    for (const [name, listener] of wanted) {
-      if (this.bound.has(name)) continue;
-      const opened = new BoundListener(listener, this.acceptor);
+    for (const [key, { listener, place }] of wanted) {
+      if (this.bound.has(key)) continue;
+      const opened = new BoundListener(listener, place, this.acceptor);
       try {
         await opened.listen();
-        this.bound.set(name, opened);
+        this.bound.set(key, opened);
       } catch (error) {
         faults.push(error instanceof Error ? error.message : String(error));
       }
@@ -141,7 +145,7 @@ export class Runtime implements Plane {
   get stats(): RuntimeStats {
     return {
       ...this.acceptor.counters,
-      listeners: [...this.bound].map(([name, { port }]) => ({ name, port })),
+      listeners: [...this.bound.values()].map(({ config, port }) => ({ name: config.name, port })),
       clusters: this.pools.size,
     };
   }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { parseDurationMs } from '../../lib/duration.ts';
 import { version } from '../../lib/version.ts';
+import { type Interception, parseInterception } from '../net/interception.ts';
 
 /** The parts of a ProxyConfig that this proxy reads; the rest travels as metadata. */
 export interface ProxyConfig {
@@ -39,6 +40,8 @@ export interface Environment {
   prometheus: string;
   exitOnZeroActiveConnections: boolean;
   minDrainMs: number;
+  /** Null where iptables intercepts. */
+  interception: Interception | null;
 }
 
 export interface HostPort {
@@ -52,13 +55,23 @@ export interface PodFiles {
 }
 
 const podFolder = '/etc/istio/pod';
+const tokenPath = '/var/run/secrets/tokens/istio-token';
+const rootsPath = '/var/run/secrets/istio/root-cert.pem';
+const interceptionPath = '/etc/lateen/interception.json';
 
-/** Throws an Error that names the variable that is wrong. */
+/**
+ * A pod that is no container has its files below the folder LATEEN_POD_ROOT; /etc/lateen/interception.json, if it is there, then
+ * takes the place of iptables. Throws an Error that names the variable or file that is wrong.
+ */
 export async function readEnvironment(
   args: { type: 'sidecar' | 'router'; domain: string | null },
   env: Readonly<Record<string, string | undefined>>,
-  files: PodFiles = { labels: `${podFolder}/labels`, annotations: `${podFolder}/annotations` },
+  files: PodFiles = {
+    labels: `${env.LATEEN_POD_ROOT ?? ''}${podFolder}/labels`,
+    annotations: `${env.LATEEN_POD_ROOT ?? ''}${podFolder}/annotations`,
+  },
 ): Promise<Environment> {
+  const root = env.LATEEN_POD_ROOT ?? '';
   const podIp = env.INSTANCE_IP || '127.0.0.1';
   const podName = env.POD_NAME ?? '';
   const namespace = env.POD_NAMESPACE ?? '';
@@ -80,8 +93,8 @@ export async function readEnvironment(
     controlPlaneName: env.ISTIOD_SAN || null,
     identity: `spiffe://${trustDomain}/ns/${namespace || 'default'}/sa/${env.SERVICE_ACCOUNT || 'default'}`,
     podIp,
-    tokenPath: '/var/run/secrets/tokens/istio-token',
-    rootsPath: env.CA_ROOT_CA || '/var/run/secrets/istio/root-cert.pem',
+    tokenPath: `${root}${tokenPath}`,
+    rootsPath: env.CA_ROOT_CA || `${root}${rootsPath}`,
     certificateSeconds: durationOf('SECRET_TTL', 24 * 3_600_000) / 1000,
     readinessPort: Number(env.ENVOY_STATUS_PORT || 15_021),
     metricsPort: Number(env.ENVOY_PROMETHEUS_PORT || 15_090),
@@ -93,7 +106,22 @@ export async function readEnvironment(
       ? env.EXIT_ON_ZERO_ACTIVE_CONNECTIONS === 'true'
       : args.type === 'sidecar',
     minDrainMs: env.EXIT_ON_ZERO_ACTIVE_CONNECTIONS === 'true' ? durationOf('MINIMUM_DRAIN_DURATION', 5000) : 0,
+    interception: root === '' ? null : readInterception(`${root}${interceptionPath}`),
   };
+}
+
+function readInterception(path: string): Interception | null {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+  try {
+    return parseInterception(text);
+  } catch (error) {
+    throw new Error(`${path}: ${(error as Error).message}`);
+  }
 }
 
 function duration(name: string, text: string): number {

@@ -43,8 +43,10 @@ export interface Pod {
   readonly ended: Promise<void>;
 }
 
-/** `host` is where the pod's servers listen; null is every address. */
-export async function startPod(environment: Environment, log: Log, host: string | null = null): Promise<Pod> {
+/** `at` is where the pod's servers listen; null is every address, or the one that the pod's interception names. */
+export async function startPod(environment: Environment, log: Log, at: string | null = null): Promise<Pod> {
+  const { interception } = environment;
+  const host = at ?? interception?.host ?? null;
   const secrets = new SecretStore();
   const control = (to: HostPort): GrpcTarget => ({
     ...to,
@@ -64,7 +66,12 @@ export async function startPod(environment: Environment, log: Log, host: string 
   });
   const workload = workloadOfNode(environment.metadata);
   const istioMetrics = workload && new IstioMetrics({ workload, principal: environment.identity });
-  const runtime = await createRuntime({ table: emptyTable, secrets, telemetry: createTelemetry(istioMetrics) });
+  const runtime = await createRuntime({
+    table: emptyTable,
+    secrets,
+    telemetry: createTelemetry(istioMetrics),
+    interception,
+  });
 
   let applied = false;
   const lifecycle = new Lifecycle({
@@ -129,7 +136,7 @@ export async function startPod(environment: Environment, log: Log, host: string 
   });
   const merged = mergedMetrics(() => metricsText({ stats, metrics }), scrapeTargets(environment.prometheus, ownPorts));
   const servers: SmallServer[] = await Promise.all([
-    serve('127.0.0.1', proxyConfig.adminPort, {
+    serve(interception?.host ?? '127.0.0.1', proxyConfig.adminPort, {
       ...adminRoutes({
         runtime,
         secrets,

@@ -11,6 +11,7 @@ import { type Address, unmapped } from './connection.ts';
 import { connectionFacts, factsWithoutRequest } from './connection-facts.ts';
 import { type ClientHello, type Detected, detect, maxDetectBytes } from './detect.ts';
 import { handedTo } from './hand-over.ts';
+import type { Place } from './interception.ts';
 import { originalDestination } from './original-dst.ts';
 import { output } from './output.ts';
 import { TcpRelay } from './tcp-proxy.ts';
@@ -55,11 +56,13 @@ const silent = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
 /** A bound listener. A push that changes it swaps its configuration; connections keep what they were accepted under. */
 export class BoundListener {
   config: Listener;
+  readonly place: Place;
   private readonly acceptor: Acceptor;
   private readonly server: Server;
 
-  constructor(config: Listener, acceptor: Acceptor) {
+  constructor(config: Listener, place: Place, acceptor: Acceptor) {
     this.config = config;
+    this.place = place;
     this.acceptor = acceptor;
     this.server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (accepted) =>
       this.accept(accepted),
@@ -68,14 +71,14 @@ export class BoundListener {
 
   /** Resolves with the port. Rejects when the address cannot be bound. */
   listen(): Promise<number> {
-    const bind = this.config.bind!;
+    const { host, port } = this.place;
     return new Promise((resolve, reject) => {
       const { server } = this;
       server.once('error', (error) =>
-        reject(new Error(`listener ${this.config.name} cannot bind ${bind.host}:${bind.port}: ${error.message}`)),
+        reject(new Error(`listener ${this.config.name} cannot bind ${host}:${port}: ${error.message}`)),
       );
-      const place = bind.host.startsWith('/') ? { path: bind.host } : { host: bind.host, port: bind.port };
-      server.listen({ ...place, backlog: 4096 }, () => {
+      const address = host.startsWith('/') ? { path: host } : { host, port };
+      server.listen({ ...address, backlog: 4096 }, () => {
         server.removeAllListeners('error');
         server.on('error', (error) => Transport.onFault(error));
         const address = server.address();
@@ -111,7 +114,7 @@ export class BoundListener {
     holder._handle = null;
     handle.reading = false;
     const wantsOriginal = this.config.useOriginalDst || this.config.inspect.originalDst;
-    const local = (wantsOriginal ? originalDestination(handle.fd) : null) ?? socketLocal;
+    const local = this.place.destination ?? (wantsOriginal ? originalDestination(handle.fd) : null) ?? socketLocal;
     counters.accepted++;
     counters.active++;
     const transport = new Transport(false);

@@ -2,6 +2,7 @@ import { lookup } from 'node:dns';
 import { isIP } from 'node:net';
 import type { Cluster, Endpoint } from '../config/table.ts';
 import type { Address } from '../net/connection.ts';
+import type { Interception } from '../net/interception.ts';
 import { output } from '../net/output.ts';
 import type { Secrets } from '../net/secrets.ts';
 import { Host, hostKey } from './host.ts';
@@ -28,6 +29,7 @@ const goneKeepaliveMs = 1000;
 export class ClusterPool {
   config: Cluster;
   readonly secrets: Secrets;
+  private readonly interception: Interception | null;
   activeRequests = 0;
   activeRetries = 0;
   connections = 0;
@@ -48,9 +50,10 @@ export class ClusterPool {
   /** No host is shunned after this tick. */
   private shunnedUntilTick = 0;
 
-  constructor(config: Cluster, secrets: Secrets) {
+  constructor(config: Cluster, secrets: Secrets, interception: Interception | null) {
     this.config = config;
     this.secrets = secrets;
+    this.interception = interception;
     this.outlier =
       config.outlier === null
         ? null
@@ -208,7 +211,9 @@ export class ClusterPool {
     let host = this.hosts.get(key);
     if (host === undefined) {
       if (this.hosts.size >= maxPassingHosts) return null;
-      const endpoint: Endpoint = { host: ip, port, weight: 1, health: 'healthy', transportMatch: {}, workload: '' };
+      // At the pod's own address the proxy itself listens.
+      const to = ip === this.interception?.host ? this.interception.application : ip;
+      const endpoint: Endpoint = { host: to, port, weight: 1, health: 'healthy', transportMatch: {}, workload: '' };
       host = new Host(key, endpoint, this.config);
       this.hosts.set(key, host);
     }
