@@ -3,35 +3,30 @@ import type { Http1Upstream } from '../upstream/http1-upstream.ts';
 
 /** A SYN that nobody has answered by then has most likely gone to an address that is no more. */
 const silentMs = 300;
-/** Where TCP stands and TLS does not, the peer is there, and busy as a rule. */
-const handshakeMs = 1000;
 const maxDials = 3;
 
 /**
  * The connections that one request has begun and does not wait for alone any more, each to another host. Whichever stands
- * first is used, the others become idle connections of the pool.
+ * first is used, the others become idle connections of the pool. Only silence of the peer's kernel counts as slow: more
+ * handshakes would make a host that is merely busy slower still.
  */
 export class SlowDials {
   private readonly connections: Http1Upstream[] = [];
   private timer: NodeJS.Timeout | null = null;
 
-  /** Calls `onSlow` when the connection takes long; never when enough have been begun. */
-  watch(connection: Http1Upstream, onSlow: () => void): void {
+  /** Calls `onSilence` when nobody answers the SYN; never when enough connections have been begun. */
+  watch(connection: Http1Upstream, onSilence: () => void): void {
     if (this.connections.length >= maxDials - 1) return;
-    this.after(silentMs, () => {
-      if (connection.ready || connection.transport.socket.connecting) onSlow();
-      else this.after(handshakeMs - silentMs, onSlow);
-    });
-  }
-
-  private after(ms: number, work: () => void): void {
     this.stop();
-    this.timer = setTimeout(() => {
-      output.turn(() => {
+    const timer = setTimeout(() => {
+      // After a poll: this thread itself may have been too busy to see the answer.
+      setImmediate(() => {
+        if (this.timer !== timer) return;
         this.timer = null;
-        work();
+        if (connection.transport.socket.connecting) output.turn(onSilence);
       });
-    }, ms);
+    }, silentMs);
+    this.timer = timer;
   }
 
   stop(): void {

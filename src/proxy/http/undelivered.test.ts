@@ -1,10 +1,10 @@
 /** Requests that a host never took: they go on to another, whatever their method. */
-import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 import type { Cluster, DownstreamTls, UpstreamTls } from '../config/table.ts';
 import { createRuntime, type Runtime } from '../runtime.ts';
 import { secretsOf, TestAuthority } from '../testing/certificates.ts';
+import { DeafOrigin } from '../testing/deaf-origin.ts';
 import { Caller, ok, Witness } from '../testing/peers.ts';
 import { originFor, rawOrigin, TestProxy } from '../testing/proxy.ts';
 import {
@@ -158,43 +158,48 @@ test('a request that waits for its turn at an endpoint that is removed goes else
 });
 
 test('an endpoint that answers nothing is not waited for alone', async (t) => {
-  const silent = await rawOrigin(t, () => {});
+  const deaf = await DeafOrigin.of(t);
   const working = await originFor(t, ({ body }) => ok(`working ${body}`));
-  const side = await CallerSide.of(t, meshCluster(meshed(silent.port), endpointOf(working.port)));
+  const side = await CallerSide.of(t, meshCluster(endpointOf(deaf.port), endpointOf(working.port)));
   for (let i = 0; i < 4; i++) t.regex(await side.caller.send(post).responses(), /working abc$/);
   t.true(side.witness.finished.every(({ attempts, flags }) => attempts === 1 && flags === ''));
-  // Known to be slow, it is left out for a while.
+  // Known to be silent, it is left out for a while.
   t.is(side.stats.hedged, 1);
 });
 
 test('an endpoint that comes while another answers nothing is dialled too', async (t) => {
-  const silent = await rawOrigin(t, () => {});
+  const deaf = await DeafOrigin.of(t);
   const working = await originFor(t, ({ body }) => ok(`working ${body}`));
-  const side = await CallerSide.of(t, meshCluster(meshed(silent.port)));
+  const side = await CallerSide.of(t, meshCluster(endpointOf(deaf.port)));
   side.caller.send(post);
-  await happened(() => silent.sockets.size === 1);
-  await side.runtime.apply(httpTable(routes, [meshCluster(meshed(silent.port), endpointOf(working.port))]));
+  await happened(() => side.stats.connections === 1);
+  await side.runtime.apply(httpTable(routes, [meshCluster(endpointOf(deaf.port), endpointOf(working.port))]));
   t.regex(await side.caller.responses(), /working abc$/);
   t.like(side.witness.finished[0], { attempts: 1, flags: '' });
 });
 
 test('of two connections the one that stands first is used, be it the earlier', async (t) => {
-  const application = await originFor(t, ({ body }) => ok(`late ${body}`));
-  const { port } = await sidecar(t, application.port);
-  const dialled: Socket[] = [];
-  const held = (socket: Socket) => {
-    socket.pause();
-    dialled.push(socket);
-  };
-  const [one, two] = [await rawOrigin(t, held), await rawOrigin(t, held)];
-  const side = await CallerSide.of(t, meshCluster(meshed(one.port), meshed(two.port)));
+  const [one, two] = [await DeafOrigin.of(t), await DeafOrigin.of(t)];
+  const side = await CallerSide.of(t, meshCluster(endpointOf(one.port)));
   side.caller.send(post);
-  await happened(() => dialled.length === 2);
-  const onwards = connectTcp(port, '127.0.0.1');
-  t.teardown(() => onwards.destroy());
-  dialled[0].pipe(onwards).pipe(dialled[0]);
-  t.regex(await side.caller.responses(), /late abc$/);
+  await happened(() => side.stats.connections === 1);
+  await side.runtime.apply(httpTable(routes, [meshCluster(endpointOf(one.port), endpointOf(two.port))]));
+  await happened(() => side.stats.hedged === 1);
+  one.listen();
+  t.regex(await side.caller.responses(), /late$/);
   t.like(side.witness.finished[0], { attempts: 1, flags: '', status: 200 });
+  t.is(side.stats.connections, 2);
+});
+
+test('a busy endpoint is not made busier by further handshakes', async (t) => {
+  const busy = await rawOrigin(t, () => {});
+  const working = await originFor(t, () => ok('working'));
+  const side = await CallerSide.of(t, meshCluster(meshed(busy.port)));
+  side.caller.send(get);
+  await happened(() => busy.sockets.size === 1);
+  await side.runtime.apply(httpTable(routes, [meshCluster(meshed(busy.port), endpointOf(working.port))]));
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  t.like(side.stats, { connections: 1, hedged: 0 });
 });
 
 test('what one endpoint refuses another is asked, and the first is left alone for a while', async (t) => {
