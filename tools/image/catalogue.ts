@@ -101,12 +101,12 @@ function re2js(): TarEntry[] {
 
 /**
  * Starts Node, for the proxy with a small young generation, one allocation arena and few threads: 9 MB less beside every pod,
- * at no measurable cost per request (docs/adr/0015-proxy-memory.md).
+ * at no measurable cost per request (docs/adr/0015-proxy-memory.md). A sidecar's arguments are `iptables … -- proxy …`.
  */
 const launcher = [
   '#!/bin/sh',
-  'case "$1" in',
-  '  proxy)',
+  'case " $* " in',
+  '  " proxy "*|" iptables "*" -- proxy "*)',
   '    export MALLOC_ARENA_MAX=1 UV_THREADPOOL_SIZE=2',
   '    exec /usr/local/bin/node --max-semi-space-size=2 --v8-pool-size=1 /app/main.mjs "$@" ;;',
   '  *) exec /usr/local/bin/node /app/main.mjs "$@" ;;',
