@@ -1,8 +1,9 @@
 /**
- * The half of `lateen up` that runs in namespaces of its own, where it is alone: the control plane over a folder of YAML, and a pod for
- * each replica of each Deployment. Arguments: working folder, port lent on loopback, the user's folders, `--demo`, `--once`.
+ * The half of `lateen up` that runs the mesh: the control plane over a folder of YAML, and a pod for each replica of each Deployment. It is
+ * alone in namespaces of its own, or with `--loopback WHY` a process like any other.
+ * Arguments: working folder, port lent on loopback, the user's folders, `--demo`, `--once`.
  */
-import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
@@ -12,17 +13,19 @@ import { parseAllDocuments } from 'yaml';
 import { Terminal } from '../cli/terminal.ts';
 import { version } from '../lib/version.ts';
 import type { Ask, CallerAnswer } from './caller.ts';
+import type { Ground } from './ground.ts';
+import { createLoopback } from './loopback.ts';
 import { createMesh, type LocalMesh } from './mesh.ts';
-import { type Manifest, plan } from './plan.ts';
+import { createNamespaces } from './namespaces.ts';
+import { type Admission, type Manifest, plan } from './plan.ts';
 import { type RunningPod, startPod } from './pod.ts';
-import { bridgeAddress, createBridge, createSandbox } from './sandbox.ts';
 import { type Narrator, type Stage, tell } from './story.ts';
 
 const samples = join(import.meta.dirname, '../../samples/bookinfo');
 const readyWithinMs = 30_000;
 
 const { values, positionals } = parseArgs({
-  options: { demo: { type: 'boolean' }, once: { type: 'boolean' } },
+  options: { demo: { type: 'boolean' }, once: { type: 'boolean' }, loopback: { type: 'string' } },
   allowPositionals: true,
 });
 const [folder, port, ...given] = positionals;
@@ -40,6 +43,7 @@ const stopped = new Promise<void>((resolve) => {
 });
 
 const pods: RunningPod[] = [];
+let ground = null as Ground | null;
 try {
   const finished = run().then(() => (values.once ? undefined : stopped));
   await Promise.race([finished, stopped]);
@@ -47,30 +51,35 @@ try {
   terminal.failure(error instanceof Error ? error.message : String(error));
   process.exitCode = 1;
 }
-// This is process 1 of its namespace: with it the kernel ends everything that was started here.
+await ground?.close();
+// The outside does the same, unless it was killed.
+await rm(folder, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
 process.exit();
 
 async function run(): Promise<void> {
-  terminal.line(`Lateen ${version}: a mesh on this machine, in network namespaces of its own, with iptables\n`);
+  const place = values.loopback ? await createLoopback(folder, values.loopback) : await createNamespaces(folder);
+  ground = place;
+  terminal.line(`Lateen ${version}: a mesh on this machine, ${place.description}\n`);
   const userFiles = values.demo ? [join(samples, 'bookinfo.yaml'), join(samples, 'client.yaml')] : given;
   const manifests = (await Promise.all(userFiles.map(readManifests))).flat();
-  await createBridge();
   const objects = join(folder, 'objects');
   await mkdir(objects, { recursive: true });
 
   const step = terminal.step('Control plane');
-  const mesh = await createMesh({ folder: objects, host: bridgeAddress });
-  const planned = plan([...manifests, ...mesh.gatewayManifests()], mesh.inject);
+  const mesh = await createMesh({ folder: objects, host: place.controlAddress });
+  const admission = { podAddress: place.podAddress, inject: mesh.inject };
+  const planned = plan([...manifests, ...mesh.gatewayManifests()], admission);
+  await place.prepare(planned);
   await put(objects, 'plan', planned.manifests);
   await mesh.start();
-  step.done(`Control plane on ${bridgeAddress}:${mesh.port}, CA of trust domain cluster.local`);
+  step.done(`Control plane on ${place.controlAddress}:${mesh.port}, CA of trust domain cluster.local`);
 
   const starting = terminal.step(`0 of ${planned.pods.length} pods`);
   let ready = 0;
   await Promise.all(
     planned.pods.map(async (each) => {
-      const name = each.pod.metadata.name;
-      const sandbox = await createSandbox(folder, name, each.index, mesh.filesOf(each.pod, planned.addresses));
+      const files = mesh.filesOf(each.pod, place.hostAddresses(each, planned));
+      const sandbox = await place.createSandbox(each, planned, files);
       const pod = await startPod(each, sandbox);
       pods.push(pod);
       await untilReady(pod);
@@ -91,7 +100,7 @@ async function run(): Promise<void> {
   }
   if (!values.once) {
     if (gateway) terminal.line(`\nOpen http://127.0.0.1:${port}/productpage`);
-    if (!values.demo) follow(given, objects, mesh);
+    if (!values.demo) follow(given, objects, mesh, admission);
     terminal.line('Ctrl-C ends it and leaves nothing behind.');
   }
 }
@@ -119,7 +128,7 @@ async function readManifests(path: string): Promise<Manifest[]> {
 }
 
 /** Changes of routes and policies in the user's folders count at once; workloads stay as they were started. */
-function follow(paths: readonly string[], objects: string, local: LocalMesh): void {
+function follow(paths: readonly string[], objects: string, local: LocalMesh, admission: Admission): void {
   let last = '';
   const timer = setInterval(async () => {
     try {
@@ -127,7 +136,7 @@ function follow(paths: readonly string[], objects: string, local: LocalMesh): vo
       const configuration = manifests.filter(({ apiVersion }) => apiVersion.includes('.istio.io/'));
       const text = JSON.stringify(configuration);
       if (text !== last && last !== '')
-        await put(objects, 'plan', plan([...manifests, ...local.gatewayManifests()], local.inject).manifests);
+        await put(objects, 'plan', plan([...manifests, ...local.gatewayManifests()], admission).manifests);
       last = text;
     } catch (error) {
       terminal.warning(error instanceof Error ? error.message : String(error));

@@ -12,8 +12,8 @@ import { parseInjectionConfig } from '../webhook/config.ts';
 import { inject } from '../webhook/inject.ts';
 import { readPod } from '../webhook/pod.ts';
 import { GrpcError } from '../xds/grpc/status.ts';
+import type { HostAddresses } from './ground.ts';
 import type { Manifest } from './plan.ts';
-import { bridgeAddress } from './sandbox.ts';
 
 export interface LocalMesh {
   readonly port: number;
@@ -23,7 +23,7 @@ export interface LocalMesh {
   /** The pod with its proxy, as the webhook would make it. */
   inject(pod: Manifest): Manifest;
   /** What the pod finds below /etc and /run, by path. */
-  filesOf(pod: Manifest, addresses: ReadonlyMap<string, string>): Record<string, string>;
+  filesOf(pod: Manifest, addresses: HostAddresses): Record<string, string>;
 }
 
 const trustDomain = 'cluster.local';
@@ -89,11 +89,11 @@ export async function createMesh({ folder, host }: { folder: string; host: strin
       return { apiVersion, kind, status, ...injected } as unknown as Manifest;
     },
     filesOf(pod, addresses) {
-      const { namespace = 'default', labels = {}, annotations = {} } = pod.metadata;
+      const { name, namespace = 'default', labels = {}, annotations = {} } = pod.metadata;
       const token = randomBytes(24).toString('base64url');
       identities.set(token, { trustDomain, namespace, serviceAccount: pod.spec.serviceAccountName ?? 'default' });
       return {
-        '/etc/hosts': hosts(namespace, addresses),
+        '/etc/hosts': hosts({ name, namespace }, addresses),
         '/etc/resolv.conf': '',
         '/etc/istio/pod/labels': downward(labels),
         '/etc/istio/pod/annotations': downward(annotations),
@@ -104,15 +104,17 @@ export async function createMesh({ folder, host }: { folder: string; host: strin
   };
 }
 
-/** Services by every name that a cluster's DNS would know, seen from a namespace. */
-function hosts(from: string, addresses: ReadonlyMap<string, string>): string {
+/** The pod's own name, and services by every name that a cluster's DNS would know, seen from its namespace. */
+function hosts(from: { name: string; namespace: string }, addresses: HostAddresses): string {
+  const { localhost, pod, controlPlane, services } = addresses;
   const lines = [
-    '127.0.0.1 localhost',
-    `${bridgeAddress} istiod.${systemNamespace}.svc istiod.${systemNamespace}.svc.cluster.local`,
+    `${localhost} localhost`,
+    `${pod} ${from.name}`,
+    `${controlPlane} istiod.${systemNamespace}.svc istiod.${systemNamespace}.svc.cluster.local`,
   ];
-  for (const [service, address] of addresses) {
+  for (const [service, address] of services) {
     const dot = service.indexOf('.');
-    const short = service.slice(dot + 1) === from ? [service.slice(0, dot)] : [];
+    const short = service.slice(dot + 1) === from.namespace ? [service.slice(0, dot)] : [];
     lines.push([address, ...short, service, `${service}.svc`, `${service}.svc.cluster.local`].join(' '));
   }
   return `${lines.join('\n')}\n`;

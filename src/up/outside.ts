@@ -1,6 +1,6 @@
 /**
- * The half of `lateen up` that stays in the user's own namespaces: it makes a set of namespaces for the mesh, hands the terminal
- * to what runs inside, and lends the ingress gateway a port on loopback. When it ends, the kernel takes all the rest away.
+ * The half of `lateen up` that stays in the user's own namespaces: it makes a set of namespaces for the mesh where it may, hands the
+ * terminal to what runs inside, and lends the ingress gateway a port on loopback. When it ends, all the rest does.
  */
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
@@ -37,34 +37,36 @@ function isExecutable(path: string): boolean {
 export interface OutsideOptions {
   /** Arguments for the inner run, besides the folder that it works in. */
   args: string[];
+  /** Why pods live on loopback addresses; null when they get namespaces. */
+  loopback: string | null;
   /** 0 takes any free port. */
   port: number;
   signal: AbortSignal;
 }
 
-/** Runs the mesh in namespaces of its own until it ends; returns its exit code. */
-export async function runInNamespaces({ args, port, signal }: OutsideOptions): Promise<number> {
+const ownNamespaces = [
+  ...['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child'],
+  ...['--mount-proc', '--propagation', 'private'],
+];
+
+/** Runs the mesh until it ends; returns its exit code. */
+export async function runMesh({ args, loopback, port, signal }: OutsideOptions): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'lateen-up-'));
   const socket = join(folder, 'ingress.sock');
   const server = await lend(port, socket);
   try {
     const address = server.address() as AddressInfo;
-    const child = spawn(
-      'unshare',
-      [
-        ...['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'],
-        ...[
-          process.execPath,
-          ...process.execArgv,
-          join(import.meta.dirname, 'inside.ts'),
-          folder,
-          String(address.port),
-          ...args,
-        ],
-      ],
+    const [program, ...words] = [
+      ...(loopback === null ? ownNamespaces : []),
+      ...[process.execPath, ...process.execArgv, join(import.meta.dirname, 'inside.ts')],
+      ...(loopback === null ? [] : ['--loopback', loopback]),
+      ...[folder, String(address.port), ...args],
+    ];
+    const child = spawn(program, words, {
       // Its standard input is the life line: when this process ends, however it ends, the inside sees it close.
-      { stdio: ['pipe', 'inherit', 'inherit'], env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` } },
-    );
+      stdio: ['pipe', 'inherit', 'inherit'],
+      env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
+    });
     const stop = () => {
       child.stdin?.end();
       setTimeout(() => child.kill('SIGKILL'), stopWithinMs).unref();

@@ -2,8 +2,6 @@
  * What a cluster's controllers would make of a folder of manifests, worked out at once: a pod for each replica of a
  * Deployment, an address for each Service, an EndpointSlice behind it. Pure: the same manifests give the same plan.
  */
-import { podAddress } from './sandbox.ts';
-
 /** A manifest as it was read; only the fields that the plan looks at are named. */
 export interface Manifest {
   apiVersion: string;
@@ -38,8 +36,14 @@ export interface Plan {
 
 const maxPods = 200;
 
-/** @param inject what the webhook would do to each pod on its way in */
-export function plan(manifests: Manifest[], inject: (pod: Manifest) => Manifest): Plan {
+export interface Admission {
+  /** The address of the pod with that index, from 1. */
+  podAddress(index: number): string;
+  /** What the webhook would do to each pod on its way in. */
+  inject(pod: Manifest): Manifest;
+}
+
+export function plan(manifests: Manifest[], { podAddress, inject }: Admission): Plan {
   const placed = manifests.map((manifest) => inNamespace(manifest));
   const pods: PlannedPod[] = [];
   for (const deployment of placed.filter((m) => m.kind === 'Deployment')) {

@@ -2,9 +2,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import type { Sandbox } from './ground.ts';
 import type { Manifest, PlannedPod } from './plan.ts';
 import { argvOf, type Container, speaks } from './programs.ts';
-import type { Sandbox } from './sandbox.ts';
 
 const proxyUser = 1337;
 const applicationUser = 1000;
@@ -51,7 +51,8 @@ export async function startPod(planned: PlannedPod, sandbox: Sandbox): Promise<R
     return running;
   };
 
-  for (const container of initial.filter((c) => !isSidecar(c))) {
+  const isNeeded = ({ name }: Container) => !(sandbox.intercepts && name === 'istio-init');
+  for (const container of initial.filter((c) => !isSidecar(c) && isNeeded(c))) {
     const running = start(container, 0);
     const [code] = await once(running.process, 'exit');
     if (code !== 0)

@@ -1,4 +1,4 @@
-import { lacking, runInNamespaces } from '../../up/outside.ts';
+import { lacking, runMesh } from '../../up/outside.ts';
 import { CliError, exit, usageError } from '../exit.ts';
 import { verb } from '../verb.ts';
 
@@ -7,8 +7,8 @@ export default verb({
   summary: 'Run a mesh on this machine, without Kubernetes',
   usage: 'FILE|FOLDER... | --demo',
   about:
-    'Reads Services, Deployments and Istio resources and runs a local process with a proxy for each replica, in network namespaces with ' +
-    'real iptables. A container image stands for a local program: Bookinfo’s are known, others are named by the annotation ' +
+    'Reads Services, Deployments and Istio resources and runs a local process with a proxy for each replica, as root in network ' +
+    'namespaces with real iptables, else on loopback addresses, where the programs must be Node’s. A container image stands for a local program: Bookinfo’s are known, others are named by the annotation ' +
     'up.lateen.dev/command of the pod template. Changes of Istio resources take effect at once. Nothing is left behind.',
   examples: [
     ['Bookinfo, with what there is to see', 'lateen up --demo'],
@@ -18,6 +18,7 @@ export default verb({
   flags: {
     demo: { type: 'boolean', summary: 'Run Bookinfo and show mutual TLS, a traffic split and a denied request' },
     once: { type: 'boolean', summary: 'End when everything was shown, instead of serving until Ctrl-C' },
+    loopback: { type: 'boolean', summary: 'Use loopback addresses even where network namespaces can be had' },
     port: {
       type: 'string',
       summary: 'Port of 127.0.0.1 for the ingress gateway, 0 for any',
@@ -31,11 +32,16 @@ export default verb({
       throw usageError('name files or folders of manifests, or --demo', 'lateen up --demo');
     const port = Number(flags.once ? 0 : flags.port);
     if (!Number.isInteger(port) || port < 0 || port > 65_535) throw usageError(`--port is 0–65535, is "${flags.port}"`);
-    const missing = lacking();
-    if (missing)
-      throw new CliError(missing, { hint: 'lateen up needs Linux, root, and Debian’s packages iproute2 and iptables' });
+    if (process.platform !== 'linux')
+      throw new CliError(
+        'lateen up needs Linux: other systems give a program one loopback address, and a mesh needs one for each pod',
+        {
+          hint: 'run it in a Linux container or virtual machine; neither root nor iptables is needed there',
+        },
+      );
+    const loopback = flags.loopback ? 'asked for by --loopback' : lacking();
     const more = [...(flags.demo ? ['--demo'] : []), ...(flags.once ? ['--once'] : []), ...args];
-    const code = await runInNamespaces({ args: more, port, signal });
+    const code = await runMesh({ args: more, loopback, port, signal });
     return code === 0 ? exit.ok : exit.failure;
   },
 });

@@ -7,14 +7,15 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Ground, Sandbox } from './ground.ts';
 
 const execute = promisify(execFile);
 
-export const bridgeAddress = '10.77.0.1';
+const bridgeAddress = '10.77.0.1';
 const prefixBits = 16;
 
 /** Runs a command to its end; throws with the command line and what it wrote to standard error. */
-export async function command(name: string, args: string[]): Promise<string> {
+async function command(name: string, args: string[]): Promise<string> {
   try {
     return (await execute(name, args, { timeout: 10_000 })).stdout;
   } catch (error) {
@@ -23,19 +24,32 @@ export async function command(name: string, args: string[]): Promise<string> {
   }
 }
 
-/** The switch that all pods hang on; called once, in a fresh network namespace. */
-export async function createBridge(): Promise<void> {
+/** To be called once, in a fresh network namespace. */
+export async function createNamespaces(folder: string): Promise<Ground> {
+  await createBridge();
+  return {
+    description: 'in network namespaces of its own, with iptables',
+    controlAddress: bridgeAddress,
+    podAddress,
+    hostAddresses: ({ ip }, { addresses }) => ({
+      localhost: '127.0.0.1',
+      pod: ip,
+      controlPlane: bridgeAddress,
+      services: addresses,
+    }),
+    async prepare() {},
+    createSandbox: ({ pod, index }, _plan, files) => createSandbox(folder, pod.metadata.name, index, files),
+    // The process that asked for the namespaces is the first in them: with it the kernel ends all others.
+    async close() {},
+  };
+}
+
+/** The switch that all pods hang on. */
+async function createBridge(): Promise<void> {
   await command('ip', ['link', 'set', 'lo', 'up']);
   await command('ip', ['link', 'add', 'br0', 'type', 'bridge', 'forward_delay', '0']);
   await command('ip', ['addr', 'add', `${bridgeAddress}/${prefixBits}`, 'dev', 'br0']);
   await command('ip', ['link', 'set', 'br0', 'up']);
-}
-
-export interface Sandbox {
-  readonly name: string;
-  readonly ip: string;
-  /** Starts a process in the pod's namespaces as `user`; the caller owns its pipes. */
-  start(argv: string[], options: { user: number; env: Record<string, string>; directory?: string }): ChildProcess;
 }
 
 /**
@@ -57,7 +71,7 @@ exec sleep infinity
  * @param index 1 to 65,000: gives the address 10.77.x.y.
  * @param files absolute path in the pod → content; only below /etc and /run.
  */
-export async function createSandbox(
+async function createSandbox(
   folder: string,
   name: string,
   index: number,
@@ -85,6 +99,7 @@ export async function createSandbox(
   return {
     name,
     ip,
+    intercepts: false,
     start(argv, { user, env, directory }) {
       const enter = ['-t', String(holder.pid), '-n', '-m', '-u', `--wd=${directory ?? '/'}`];
       if (user !== 0) enter.push('--setuid', String(user), '--setgid', String(user));
@@ -93,7 +108,7 @@ export async function createSandbox(
   };
 }
 
-export function podAddress(index: number): string {
+function podAddress(index: number): string {
   if (!Number.isInteger(index) || index < 1 || index > 65_000)
     throw new Error(`pod ${index}: the bridge has room for 65,000 pods`);
   const host = index + 1;
