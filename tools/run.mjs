@@ -72,7 +72,8 @@ const tasks = {
   },
   e2e: (args) => run('node', ['e2e/main.ts', ...args]),
   test: (args) => run('node', ['tools/test.ts', ...args]),
-  demo: (args) => run('node', ['src/main.ts', ...(args.includes('--cluster') ? ['demo'] : ['up', '--demo']), ...args]),
+  demo: (args) =>
+    run('node', [...(args.includes('--cluster') ? ['e2e/demo.ts'] : ['src/main.ts', 'up', '--demo']), ...args]),
   bench: (args) => run('node', ['bench/main.ts', ...args]),
 };
 
