@@ -80,7 +80,7 @@ function rulesOf(
       continue;
     }
     for (const [i, rule] of spec.rules.entries()) {
-      const built = ruleOf(rule, action, kind, snapshot);
+      const built = ruleOf(rule, action, kind, snapshot, metadata.namespace ?? '');
       if (built) rules[`${base}-rule[${i}]`] = built;
       else if (action === 'ALLOW') rules[`${base}-rule[${i}]`] = { permissions: [nothing], principals: [noOne] };
     }
@@ -101,9 +101,10 @@ function ruleOf(
   action: 'ALLOW' | 'DENY',
   kind: 'http' | 'tcp',
   snapshot: Snapshot,
+  namespace: string,
 ): Policy | null {
   const domains = [snapshot.mesh.trustDomain, ...snapshot.mesh.trustDomainAliases];
-  const builder = new RuleBuilder(kind, action, domains);
+  const builder = new RuleBuilder(kind, action, domains, namespace);
   try {
     const conditions = (rule.when ?? []).map((condition) => builder.condition(condition));
     const permissions = conditions.flatMap(({ permission }) => permission ?? []);
@@ -133,8 +134,10 @@ class RuleBuilder {
   readonly #kind: 'http' | 'tcp';
   readonly #action: 'ALLOW' | 'DENY';
   readonly #trustDomains: readonly string[];
+  readonly #namespace: string;
 
-  constructor(kind: 'http' | 'tcp', action: 'ALLOW' | 'DENY', trustDomains: readonly string[]) {
+  constructor(kind: 'http' | 'tcp', action: 'ALLOW' | 'DENY', trustDomains: readonly string[], namespace: string) {
+    this.#namespace = namespace;
     this.#kind = kind;
     this.#action = action;
     this.#trustDomains = trustDomains;
@@ -161,7 +164,10 @@ class RuleBuilder {
     return [
       ...this.#principals(source.principals, source.notPrincipals, false, (name) => this.#principal(name)),
       ...this.#principals(source.namespaces, source.notNamespaces, false, namespacePrincipal),
-      ...this.#principals(source.serviceAccounts, source.notServiceAccounts, false, serviceAccountPrincipal),
+      ...this.#principals(source.serviceAccounts, source.notServiceAccounts, false, (name) =>
+        serviceAccountPrincipal(name, this.#namespace),
+      ),
+      ...this.#principals(source.trustDomains, source.notTrustDomains, false, trustDomainPrincipal),
       ...this.#principals(source.ipBlocks, source.notIpBlocks, false, (block) => ({
         identifier: { case: 'directRemoteIp', value: cidr(block) },
       })),
@@ -206,7 +212,11 @@ class RuleBuilder {
       case 'source.principal':
         return { principal: this.#principals(values, notValues, false, (name) => this.#principal(name)) };
       case 'source.serviceAccount':
-        return { principal: this.#principals(values, notValues, false, serviceAccountPrincipal) };
+        return {
+          principal: this.#principals(values, notValues, false, (name) =>
+            serviceAccountPrincipal(name, this.#namespace),
+          ),
+        };
       case 'request.auth.principal':
         return { principal: this.#principals(values, notValues, true, requestPrincipal) };
       case 'request.auth.audiences':
@@ -316,9 +326,15 @@ function namespacePrincipal(namespace: string): Principal {
   return authenticated(regex(`.*/ns/${pattern}/.*`));
 }
 
-/** `namespace/name`, or `name` for any namespace. */
-function serviceAccountPrincipal(account: string): Principal {
-  const [namespace, name] = account.includes('/') ? account.split('/', 2) : ['*', account];
+/** `example.com`, `*.example.com`, `*` for whoever has an identity. */
+function trustDomainPrincipal(domain: string): Principal {
+  if (!domain.includes('*')) return authenticated(prefix(`spiffe://${domain}/`));
+  return authenticated(regex(`spiffe://${domain.split('*').map(escapeRegex).join('[^/]*')}/.*`));
+}
+
+/** `namespace/name`, or `name` for one of the policy's own namespace (Istio, "Source"). */
+function serviceAccountPrincipal(account: string, own: string): Principal {
+  const [namespace, name] = account.includes('/') ? account.split('/', 2) : [own, account];
   const part = (text: string) => text.split('*').map(escapeRegex).join('[^/]*');
   return authenticated(regex(`.*/ns/${part(namespace)}/sa/${part(name)}`));
 }
