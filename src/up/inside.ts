@@ -22,7 +22,7 @@ import { type RunningPod, startPod } from './pod.ts';
 import { type Narrator, type Stage, tell } from './story.ts';
 
 const samples = join(import.meta.dirname, '../../samples/bookinfo');
-const readyWithinMs = 30_000;
+const readyWithinMs = 60_000;
 
 const { values, positionals } = parseArgs({
   options: { demo: { type: 'boolean' }, once: { type: 'boolean' }, loopback: { type: 'string' } },
@@ -44,6 +44,7 @@ const stopped = new Promise<void>((resolve) => {
 
 const pods: RunningPod[] = [];
 let ground = null as Ground | null;
+let mesh = null as LocalMesh | null;
 try {
   const finished = run().then(() => (values.once ? undefined : stopped));
   await Promise.race([finished, stopped]);
@@ -51,6 +52,7 @@ try {
   terminal.failure(error instanceof Error ? error.message : String(error));
   process.exitCode = 1;
 }
+await mesh?.close();
 await ground?.close();
 // The outside does the same, unless it was killed.
 await rm(folder, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
@@ -66,19 +68,20 @@ async function run(): Promise<void> {
   await mkdir(objects, { recursive: true });
 
   const step = terminal.step('Control plane');
-  const mesh = await createMesh({ folder: objects, host: place.controlAddress });
-  const admission = { podAddress: place.podAddress, inject: mesh.inject };
-  const planned = plan([...manifests, ...mesh.gatewayManifests()], admission);
+  const local = await createMesh({ folder: objects, host: place.controlAddress });
+  mesh = local;
+  const admission = { podAddress: place.podAddress, inject: local.inject };
+  const planned = plan([...manifests, ...local.gatewayManifests()], admission);
   await place.prepare(planned);
   await put(objects, 'plan', planned.manifests);
-  await mesh.start();
-  step.done(`Control plane on ${place.controlAddress}:${mesh.port}, CA of trust domain cluster.local`);
+  await local.start();
+  step.done(`Control plane on ${place.controlAddress}:${local.port}, CA of trust domain cluster.local`);
 
   const starting = terminal.step(`0 of ${planned.pods.length} pods`);
   let ready = 0;
   await Promise.all(
     planned.pods.map(async (each) => {
-      const files = mesh.filesOf(each.pod, place.hostAddresses(each, planned));
+      const files = local.filesOf(each.pod, place.hostAddresses(each, planned));
       const sandbox = await place.createSandbox(each, planned, files);
       const pod = await startPod(each, sandbox);
       pods.push(pod);
@@ -100,7 +103,7 @@ async function run(): Promise<void> {
   }
   if (!values.once) {
     if (gateway) terminal.line(`\nOpen http://127.0.0.1:${port}/productpage`);
-    if (!values.demo) follow(given, objects, mesh, admission);
+    if (!values.demo) follow(given, objects, local, admission);
     terminal.line('Ctrl-C ends it and leaves nothing behind.');
   }
 }

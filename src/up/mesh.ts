@@ -24,6 +24,8 @@ export interface LocalMesh {
   inject(pod: Manifest): Manifest;
   /** What the pod finds below /etc and /run, by path. */
   filesOf(pod: Manifest, addresses: HostAddresses): Record<string, string>;
+  /** Ends it at once; proxies that ask on are refused. */
+  close(): Promise<void>;
 }
 
 const trustDomain = 'cluster.local';
@@ -39,11 +41,12 @@ export async function createMesh({ folder, host }: { folder: string; host: strin
     maxSeconds: daySeconds,
   });
   const identities = new Map<string, Identity>();
+  let closed = false;
   const source = new FileSource({
     folder,
     clusterDomain: 'cluster.local',
     clusterId: 'Kubernetes',
-    onError: (error) => console.error(error.message),
+    onError: (error) => closed || console.error(error.message),
   });
   const control = await createControlPlane({
     source,
@@ -82,6 +85,10 @@ export async function createMesh({ folder, host }: { folder: string; host: strin
       return [mesh, ...wanted] as unknown as Manifest[];
     },
     start: () => control.start(),
+    async close() {
+      closed = true;
+      await control.close(0);
+    },
     inject(pod) {
       if (pod.metadata.labels?.['sidecar.istio.io/inject'] === 'false') return pod;
       const { apiVersion, kind, metadata, spec, status } = pod;

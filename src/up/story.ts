@@ -25,9 +25,9 @@ export interface Narrator {
 }
 
 const url = 'http://reviews:9080/reviews/0';
-const patienceMs = 15_000;
+const patienceMs = 30_000;
 
-/** Calls `look` until it gives something; throws what was waited for after 15 s. */
+/** Calls `look` until it gives something; throws what was waited for after 30 s. */
 async function until<T>(what: string, look: () => Promise<T | null | false>): Promise<T> {
   for (
     const begun = Date.now();
