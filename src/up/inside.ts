@@ -102,7 +102,7 @@ async function run(): Promise<void> {
     terminal.line(`\nAll of this was observed in ${((Date.now() - begun) / 1000).toFixed(1)} s.`);
   }
   if (!values.once) {
-    if (gateway) terminal.line(`\nOpen http://127.0.0.1:${port}/productpage`);
+    if (gateway) terminal.line(`\nOpen http://127.0.0.1:${port}/${values.demo ? 'productpage' : ''}`);
     if (!values.demo) follow(given, objects, local, admission);
     terminal.line('Ctrl-C ends it and leaves nothing behind.');
   }

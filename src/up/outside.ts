@@ -2,7 +2,7 @@
  * The half of `lateen up` that stays in the user's own namespaces: it makes a set of namespaces for the mesh where it may, hands the
  * terminal to what runs inside, and lends the ingress gateway a port on loopback. When it ends, all the rest does.
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
@@ -14,15 +14,40 @@ const stopWithinMs = 10_000;
 
 const needed = ['unshare', 'nsenter', 'ip', 'iptables-restore', 'mount'];
 
-/** What is missing for namespaces and real iptables, or null when nothing is. */
+const ownNamespaces = [
+  ...['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child'],
+  ...['--mount-proc', '--propagation', 'private'],
+];
+
+/** One of everything that pods will need, in namespaces that end with it. */
+const trial = `
+ip link add br0 type bridge
+ip link add eth0 type veth peer name eth1
+printf '*nat\\n-A OUTPUT -p tcp -j REDIRECT --to-ports 15001\\nCOMMIT\\n' | iptables-restore
+mount -t tmpfs tmpfs /run
+mkdir /run/etc /run/work
+mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work /etc
+nsenter -t $$ -n --setuid 1337 --setgid 1337 true
+`;
+const trialWithinMs = 5_000;
+
+/** What is missing for namespaces and real iptables, or null when nothing is: root in a container may lack the right to either. */
 export function lacking(path = process.env.PATH ?? ''): string | null {
   if (process.platform !== 'linux') return `network namespaces need Linux; this is ${process.platform}`;
   if (process.getuid?.() !== 0) return 'network namespaces and iptables need root';
   const folders = [...path.split(delimiter), '/usr/sbin', '/sbin'];
   const missing = needed.filter((name) => !folders.some((folder) => isExecutable(join(folder, name))));
-  return missing.length > 0
-    ? `these commands are missing: ${missing.join(', ')} (Debian: iproute2, iptables, util-linux)`
-    : null;
+  if (missing.length > 0)
+    return `these commands are missing: ${missing.join(', ')} (Debian: iproute2, iptables, util-linux)`;
+  const [program, ...words] = [...ownNamespaces, 'sh', '-euc', trial];
+  const { status, stderr, error } = spawnSync(program, words, {
+    env: { ...process.env, PATH: folders.join(delimiter) },
+    encoding: 'utf8',
+    timeout: trialWithinMs,
+  });
+  if (status === 0) return null;
+  const [why] = (error?.message ?? stderr).trim().split('\n');
+  return `network namespaces with iptables are not to be had here (${why})`;
 }
 
 function isExecutable(path: string): boolean {
@@ -43,11 +68,6 @@ export interface OutsideOptions {
   port: number;
   signal: AbortSignal;
 }
-
-const ownNamespaces = [
-  ...['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child'],
-  ...['--mount-proc', '--propagation', 'private'],
-];
 
 /** Runs the mesh until it ends; returns its exit code. */
 export async function runMesh({ args, loopback, port, signal }: OutsideOptions): Promise<number> {
