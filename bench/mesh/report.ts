@@ -115,7 +115,7 @@ ${table(
 
 ## Installation
 
-An IstioInstallation of profile demo, the operator running, every image on the node. Each was removed before the next.
+An IstioInstallation of profile demo, the operator running, every image on the node. Each was removed, and 5 s let pass, before the next.
 
 ${table(timeHeader, [
   times('the control plane is available', installation.controlPlaneMs),
