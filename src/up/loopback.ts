@@ -25,6 +25,7 @@ const endWithinMs = 5_000;
 export async function createLoopback(folder: string, why: string): Promise<Ground> {
   const { block, holder } = await claimBlock();
   const children = new Set<ChildProcess>();
+  let closed = false;
   const controlAddress = controlAddressIn(block);
   try {
     for (const port of fixedPorts) await requireFree(controlAddress, port);
@@ -64,6 +65,7 @@ export async function createLoopback(folder: string, why: string): Promise<Groun
         ip: planned.ip,
         intercepts: true,
         start([program, ...args], { env, directory }) {
+          if (closed) throw new Error(`pod ${name}: the mesh is ending`);
           // A program that is called "node" is the Node of this process: it can load the module.
           const PATH = [dirname(process.execPath), env.PATH].join(delimiter);
           const child = spawn(program, args, {
@@ -79,6 +81,7 @@ export async function createLoopback(folder: string, why: string): Promise<Groun
       return sandbox;
     },
     async close() {
+      closed = true;
       holder.close();
       const ended = Promise.all([...children].map((child) => once(child, 'close')));
       for (const child of children) child.kill('SIGKILL');
@@ -105,7 +108,7 @@ function taken(error: NodeJS.ErrnoException): null {
 
 function takenEverywhere(port: number): Error {
   return new Error(
-    `port ${port} is taken on every address of this machine: end the program that listens on it, or run as root, where pods have ports of their own`,
+    `port ${port} is taken on every address of this machine: end the program that listens on it, or run as root and without --loopback, where pods have ports of their own`,
   );
 }
 
