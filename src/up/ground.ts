@@ -1,4 +1,4 @@
-/** Where the pods of `lateen up` live: in namespaces of their own (sandbox.ts), or side by side on loopback addresses (loopback.ts). */
+/** Where the pods of `lateen up` live: in namespaces of their own (namespaces.ts), or side by side on loopback addresses (loopback.ts). */
 import type { ChildProcess } from 'node:child_process';
 import type { Plan, PlannedPod } from './plan.ts';
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -72,4 +72,24 @@ test('a bad value is told with the name of its variable', async (t) => {
     await t.throwsAsync(readEnvironment(sidecar, { ...pod, ...one }), {
       message: new RegExp(`^${Object.keys(one)[0]}`),
     });
+});
+
+test('a pod that is no container has its files below a folder, and may have a table in place of iptables', async (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'lateen-environment-'));
+  t.teardown(() => rmSync(root, { recursive: true }));
+  for (const folder of ['etc/istio/pod', 'etc/lateen']) mkdirSync(join(root, folder), { recursive: true });
+  writeFileSync(join(root, 'etc/istio/pod/labels'), 'app="cart"\n');
+  const read = () => readEnvironment(sidecar, { ...pod, LATEEN_POD_ROOT: root });
+  t.like(await read(), {
+    cluster: 'cart.shop',
+    tokenPath: `${root}/var/run/secrets/tokens/istio-token`,
+    rootsPath: `${root}/var/run/secrets/istio/root-cert.pem`,
+    interception: null,
+  });
+  const table = join(root, 'etc/lateen/interception.json');
+  const interception = { host: '127.9.4.1', application: '127.9.4.2', inbound: [], outbound: [] };
+  writeFileSync(table, JSON.stringify(interception));
+  t.deepEqual((await read()).interception, interception);
+  writeFileSync(table, '{}');
+  await t.throwsAsync(read, { message: `${table}: host: undefined is no IP address` });
 });
