@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { type Pod, pods } from '../../src/kube/object.ts';
 import { toolsImage } from '../../tools/image/catalogue.ts';
@@ -25,6 +26,14 @@ function podOf(namespace: string, name: string, isInjected: boolean): Pod {
 const isReady = ({ status }: Pod) =>
   status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false;
 
+/**
+ * A pod's deletion is seen just after the kubelet has made its list, which it does once a second: what is created right then
+ * would always meet the same part of that second. Golden-ratio steps spread any number of pods evenly over it.
+ */
+function phaseMs(round: number): number {
+  return 1_000 * ((round * 0.618_034) % 1);
+}
+
 /** Pods one at a time, one without and one with the sidecar in turn; the first pair warms up and does not count. */
 export async function podStarts(
   client: KubeClient,
@@ -37,6 +46,7 @@ export async function podStarts(
     for (const kind of ['plainMs', 'injectedMs'] as const) {
       const name = `${kind === 'plainMs' ? 'plain' : 'injected'}-${round}`;
       const selection = { namespace, labelSelector: `app=${name}` };
+      await pause(phaseMs(round));
       const ready = await watchFor(client, pods, selection, isReady);
       const begun = performance.now();
       await client.create(pods, podOf(namespace, name, kind === 'injectedMs'));

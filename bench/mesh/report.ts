@@ -25,19 +25,19 @@ const limits = { podStartMs: 1_500, sidecarKib: 66 * 1024, controlPlaneMs: 6_000
 const verdict = (isMet: boolean) => (isMet ? 'met' : 'missed');
 
 function times(name: string, samples: number[]): string[] {
-  const { count, median, p90, max } = summarize(samples);
-  return [name, String(count), seconds(median), seconds(p90), seconds(max)];
+  const { count, mean, median, p90, max } = summarize(samples);
+  return [name, String(count), seconds(mean), seconds(median), seconds(p90), seconds(max)];
 }
 
 /** The results as a page of `bench/results/`. */
 export function report(results: MeshResults): string {
   const { machine, cluster, loads, installation, podStart, memory } = results;
-  const more = (of: 'median' | 'p90') => summarize(podStart.injectedMs)[of] - summarize(podStart.plainMs)[of];
+  const more = (of: 'mean' | 'median' | 'p90') => summarize(podStart.injectedMs)[of] - summarize(podStart.plainMs)[of];
   const sidecars = summarize(memory.sidecars.map(({ pssKib }) => pssKib));
   const own = summarize(memory.sidecars.map(({ anonymousKib }) => anonymousKib));
   const whole = summarize(memory.sidecars.map(({ rssKib }) => rssKib));
   const controlPlane = summarize(installation.controlPlaneMs);
-  const timeHeader = ['From the request until', 'times', 'median', 'p90', 'max'];
+  const timeHeader = ['From the request until', 'times', 'mean', 'median', 'p90', 'max'];
   return `# The mesh's own costs
 
 ${results.takenAt.slice(0, 16).replace('T', ' ')} UTC, \`${results.command}\`
@@ -49,11 +49,11 @@ ${table(
   ['Figure', 'Lateen', 'limit', 'Istio', 'limit is'],
   [
     [
-      'Pod created → Ready, more with the sidecar, median',
-      seconds(more('median')),
+      'Pod created → Ready, more with the sidecar, mean',
+      seconds(more('mean')),
       '1.50 s',
       istio.podStart,
-      verdict(more('median') <= limits.podStartMs),
+      verdict(more('mean') <= limits.podStartMs),
     ],
     [
       'Idle sidecar, PSS, largest',
@@ -77,12 +77,13 @@ Istio's figures: built from source and run on the same kind of cluster; its side
 ## A pod's start
 
 One pod at a time, without and with the sidecar in turn; the application is \`sleep\` and has no probes. From just before the request that
-creates the pod, so injection is in it, until this client's watch shows the condition Ready.
+creates the pod, so injection is in it, until this client's watch shows the condition Ready. The kubelet looks at its containers once a
+second, so a pod's time is one of a few steps; the pods begin at moments spread evenly over that second, and the mean tells most.
 
 ${table(timeHeader, [
   times('Ready without the sidecar', podStart.plainMs),
   times('Ready with the sidecar', podStart.injectedMs),
-  ['the difference', '', seconds(more('median')), seconds(more('p90')), ''],
+  ['the difference', '', seconds(more('mean')), seconds(more('median')), seconds(more('p90')), ''],
 ])}
 
 ## Memory
