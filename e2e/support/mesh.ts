@@ -1,5 +1,4 @@
 /** What the tests of the mesh share: where its manifests are, a client inside, one outside, the gateway's page. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Forward } from '../cluster/cluster.ts';
 import { cluster } from './cluster.ts';
@@ -100,8 +99,7 @@ export async function ingress(): Promise<{
   };
 }
 
-export const removeFile = (path: string) =>
-  existsSync(path) ? remove(path, { namespace: 'default' }) : Promise.resolve('');
+export const removeFile = (path: string) => remove(path, { namespace: 'default' });
 
 export const containerNames = (pod: Pod) =>
   [...(pod.spec.initContainers ?? []), ...pod.spec.containers].map(({ name }) => name);

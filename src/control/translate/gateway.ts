@@ -156,14 +156,7 @@ function routes(
   const byHost = new Map<string, { routes: Route[]; redirects: boolean }>();
   for (const { gateway, server } of servers) {
     const redirects = server.tls?.httpsRedirect === true;
-    const context: RouteContext = {
-      snapshot,
-      problems,
-      namespace: scope.namespace,
-      labels: scope.labels,
-      gateway: nameOf(gateway),
-      port: server.port.number,
-    };
+    const context = contextOf(snapshot, scope, problems, gateway, server);
     for (const resource of snapshot.virtualServices) {
       if (!isBound(snapshot, resource, gateway)) continue;
       for (const host of boundHosts(snapshot, resource, gateway, server)) {
@@ -237,6 +230,24 @@ function boundHosts(snapshot: Snapshot, resource: VirtualService, gateway: Gatew
   return [...found].sort();
 }
 
+/** What the rules of VirtualServices bound to a server are read with. */
+function contextOf(
+  snapshot: Snapshot,
+  scope: Scope,
+  problems: Problems,
+  gateway: Gateway,
+  server: Server,
+): RouteContext {
+  return {
+    snapshot,
+    problems,
+    namespace: scope.namespace,
+    labels: scope.labels,
+    gateway: nameOf(gateway),
+    port: server.port.number,
+  };
+}
+
 /** TCP and TLS passed through as they are, by the `tcp[]` and `tls[]` rules of the VirtualServices bound. */
 function opaque(
   snapshot: Snapshot,
@@ -245,14 +256,7 @@ function opaque(
   { gateway, server }: BoundServer,
   serverNames: string[],
 ): FilterChain[] {
-  const context: RouteContext = {
-    snapshot,
-    problems,
-    namespace: scope.namespace,
-    labels: scope.labels,
-    gateway: nameOf(gateway),
-    port: server.port.number,
-  };
+  const context = contextOf(snapshot, scope, problems, gateway, server);
   const chains: FilterChain[] = [];
   for (const resource of snapshot.virtualServices) {
     if (!isBound(snapshot, resource, gateway)) continue;
