@@ -55,6 +55,23 @@ function strip(text) {
   return bare.replace(/^import\s+(?:public\s+)?"([^"]+)";\s*$/gm, (line, file) => (dropped.test(file) ? '' : line));
 }
 
+/** `registry.js`: every message that may stand in an `Any` of a bootstrap file or a dump. */
+function writeRegistry(folder) {
+  const names = wanted.map((file) => {
+    const bare = file.replace(/\.proto$/, '');
+    return { name: `file_${bare.replaceAll(/[/.-]/g, '_')}`, path: `./${bare}_pb.js` };
+  });
+  const imports = names.map(({ name, path }) => `import { ${name} } from '${path}';`).join('\n');
+  writeFileSync(
+    join(folder, 'registry.js'),
+    `import { createRegistry } from '@bufbuild/protobuf';\n${imports}\nexport const registry = createRegistry(${names.map(({ name }) => name).join(', ')});\n`,
+  );
+  writeFileSync(
+    join(folder, 'registry.d.ts'),
+    "import type { FileRegistry } from '@bufbuild/protobuf';\nexport declare const registry: FileRegistry;\n",
+  );
+}
+
 const work = mkdtempSync(join(tmpdir(), 'lateen-xds-'));
 try {
   const seen = new Set();
@@ -90,6 +107,7 @@ try {
   const fresh = `${out}.new`;
   rmSync(fresh, { recursive: true, force: true });
   cpSync(join(work, 'gen'), fresh, { recursive: true });
+  writeRegistry(fresh);
   rmSync(out, { recursive: true, force: true });
   renameSync(fresh, out);
   console.log(

@@ -1,0 +1,76 @@
+import type { StringMatch } from '../match.ts';
+import type { AccessLogSink } from './listener.ts';
+import type { Rbac } from './rbac.ts';
+import type { HeaderMatch } from './route.ts';
+
+export interface HttpManager {
+  readonly statPrefix: string;
+  readonly codec: 'auto' | 'http1' | 'http2';
+  /**
+   * Look the routes up in `Table.routeTables` under this name for each request, so that open connections follow a push.
+   * The table always holds it; inline routes are held under a made-up name.
+   */
+  readonly routeName: string;
+  readonly rbac: readonly Rbac[];
+  readonly fault: Fault | null;
+  readonly accessLogs: readonly AccessLogSink[];
+  readonly serverName: string;
+  readonly serverHeader: 'overwrite' | 'appendIfAbsent' | 'passThrough';
+  readonly useRemoteAddress: boolean;
+  readonly xffNumTrustedHops: number;
+  /** What a sanitizeSet or appendForward element tells besides By and Hash. */
+  readonly clientCertDetails: {
+    readonly subject: boolean;
+    readonly cert: boolean;
+    readonly chain: boolean;
+    readonly dns: boolean;
+    readonly uri: boolean;
+  };
+  readonly forwardClientCert: 'sanitize' | 'forwardOnly' | 'appendForward' | 'sanitizeSet' | 'alwaysForwardOnly';
+  readonly normalizePath: boolean;
+  readonly mergeSlashes: boolean;
+  readonly escapedSlashes: 'keep' | 'reject' | 'unescapeAndForward' | 'unescapeAndRedirect';
+  readonly upgrades: ReadonlySet<string>;
+  readonly maxRequestHeadersBytes: number;
+  readonly maxRequestHeaders: number;
+  readonly requestHeadersTimeoutMs: number;
+  /** From the first byte of a request to its last; 0 is off. */
+  readonly requestTimeoutMs: number;
+  readonly streamIdleTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly drainTimeoutMs: number;
+  readonly generateRequestId: boolean;
+  /** Keeps an x-request-id that came from outside; false replaces it when `useRemoteAddress` marks the edge. */
+  readonly preserveExternalRequestId: boolean;
+  /** No x-envoy-* headers are made (Envoy: Router.suppress_envoy_headers). */
+  readonly suppressEnvoyHeaders: boolean;
+}
+
+export interface Fault {
+  readonly delay: { readonly ms: number; readonly millionths: number } | null;
+  readonly abort: { readonly status: number; readonly grpcStatus: number | null; readonly millionths: number } | null;
+  /** Only requests with all of these headers. */
+  readonly headers: readonly HeaderMatch[];
+}
+
+export interface Cors {
+  readonly origins: readonly StringMatch[];
+  readonly methods: string;
+  readonly headers: string;
+  readonly expose: string;
+  readonly maxAge: string;
+  readonly allowCredentials: boolean;
+}
+
+export interface HeaderMutation {
+  /** In order; `value` may hold Envoy's command operators, compiled to a function of the exchange. */
+  readonly add: ReadonlyArray<{
+    readonly name: string;
+    readonly value: HeaderValue;
+    readonly action: 'append' | 'overwrite' | 'addIfAbsent' | 'overwriteIfExists';
+  }>;
+  readonly remove: readonly string[];
+}
+
+/** A constant, or a format with %COMMAND% operators evaluated against the exchange (telemetry/format.ts). */
+export type HeaderValue = string | ((exchange: never) => string);

@@ -1,0 +1,93 @@
+import type { AccessLogFilter, AccessLogFormat } from '../../telemetry/access-log.ts';
+import type { StringMatch } from '../match.ts';
+import type { HttpManager } from './http.ts';
+import type { Rbac } from './rbac.ts';
+import type { WeightedCluster } from './route.ts';
+
+export interface Listener {
+  readonly name: string;
+  /** `null` for a listener that is not bound: it takes connections handed over by original destination. */
+  readonly bind: { readonly host: string; readonly port: number } | null;
+  readonly address: { readonly host: string; readonly port: number };
+  /** True for 15001 and 15006: connections are handed to the listener that matches their original destination. */
+  readonly useOriginalDst: boolean;
+  readonly direction: 'inbound' | 'outbound' | 'unspecified';
+  readonly inspect: {
+    readonly originalDst: boolean;
+    readonly tls: boolean;
+    readonly http: boolean;
+    readonly proxyProtocol: boolean;
+  };
+  /** Destination ports for which `http` inspection is off (Envoy: filter_disabled). */
+  readonly httpInspectDisabledPorts: readonly PortRange[];
+  readonly tlsInspectDisabledPorts: readonly PortRange[];
+  /** How long protocol detection may take, milliseconds; 0 waits for ever (Envoy: listener_filters_timeout). */
+  readonly inspectTimeoutMs: number;
+  /** When detection times out: true goes on as unknown protocol, false closes. */
+  readonly continueOnInspectTimeout: boolean;
+  readonly chains: readonly FilterChain[];
+  readonly defaultChain: FilterChain | null;
+  readonly accessLogs: readonly AccessLogSink[];
+  /** Identical for two pushes exactly when the listener need not be touched. */
+  readonly hash: string;
+}
+
+export interface PortRange {
+  readonly from: number;
+  /** Exclusive. */
+  readonly to: number;
+}
+
+export interface FilterChain {
+  readonly name: string;
+  readonly match: ChainMatch;
+  readonly tls: DownstreamTls | null;
+  readonly networkRbac: readonly Rbac[];
+  /** Exactly one of `http` and `tcp` is set. */
+  readonly http: HttpManager | null;
+  readonly tcp: TcpProxy | null;
+}
+
+/** Envoy's FilterChainMatch; matched in Envoy's documented order of specificity, `null` or empty matches all. */
+export interface ChainMatch {
+  readonly destinationPort: number | null;
+  readonly destinationPrefixes: readonly CidrRange[];
+  readonly serverNames: readonly string[];
+  readonly transportProtocol: 'tls' | 'raw_buffer' | null;
+  readonly applicationProtocols: readonly string[];
+  readonly sourcePrefixes: readonly CidrRange[];
+  readonly sourcePorts: readonly number[];
+}
+
+export interface CidrRange {
+  readonly address: string;
+  readonly bits: number;
+}
+
+export interface DownstreamTls {
+  /** Names of SDS secrets, or inline PEM under a made-up name; looked up in `Secrets` at handshake time. */
+  readonly certificate: string;
+  readonly trust: string | null;
+  readonly requireClientCertificate: boolean;
+  readonly alpn: readonly string[];
+  /** The peer's URI or DNS subject alternative name must match one of these; empty accepts any that chains. */
+  readonly subjectAltNames: readonly StringMatch[];
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  readonly maxVersion: 'TLSv1.2' | 'TLSv1.3';
+}
+
+export interface TcpProxy {
+  readonly statPrefix: string;
+  readonly clusters: readonly WeightedCluster[];
+  readonly totalWeight: number;
+  readonly idleTimeoutMs: number;
+  readonly accessLogs: readonly AccessLogSink[];
+}
+
+export interface AccessLogSink {
+  /** A path; /dev/stdout and /dev/stderr go to the process's own streams. */
+  readonly path: string;
+  readonly format: AccessLogFormat;
+  /** Null logs everything. Listener sinks filter in the same way. */
+  readonly filter: AccessLogFilter | null;
+}

@@ -1,0 +1,133 @@
+import type { StringMatch } from '../match.ts';
+import type { Cors, Fault, HeaderMutation } from './http.ts';
+import type { Rbac } from './rbac.ts';
+
+export interface RouteTable {
+  readonly name: string;
+  readonly hosts: readonly VirtualHost[];
+  readonly byDomain: DomainIndex;
+}
+
+/** Envoy's virtual host search: exact, then longest `*.suffix`, then longest `prefix.*`, then `*`; case-insensitive. */
+export interface DomainIndex {
+  readonly exact: ReadonlyMap<string, VirtualHost>;
+  /** Longest first. */
+  readonly suffixes: ReadonlyArray<readonly [string, VirtualHost]>;
+  readonly prefixes: ReadonlyArray<readonly [string, VirtualHost]>;
+  readonly any: VirtualHost | null;
+  readonly ignorePort: boolean;
+}
+
+export interface VirtualHost {
+  readonly name: string;
+  readonly routes: readonly Route[];
+  readonly requireTls: 'none' | 'externalOnly' | 'all';
+  readonly requestHeaders: HeaderMutation | null;
+  readonly responseHeaders: HeaderMutation | null;
+  readonly includeAttemptCount: boolean;
+}
+
+export interface Route {
+  readonly name: string;
+  readonly match: RouteMatch;
+  /** Exactly one of these three is set. */
+  readonly forward: Forward | null;
+  readonly redirect: Redirect | null;
+  readonly direct: { readonly status: number; readonly body: Buffer } | null;
+  readonly requestHeaders: HeaderMutation | null;
+  readonly responseHeaders: HeaderMutation | null;
+  readonly fault: Fault | null;
+  readonly rbac: readonly Rbac[] | null;
+  /** From Istio's metadata: the resource that made the route, `kind namespace/name`; '' when unknown. */
+  readonly origin: string;
+}
+
+export interface RouteMatch {
+  readonly path:
+    | { readonly kind: 'prefix'; readonly value: string }
+    | { readonly kind: 'exact'; readonly value: string }
+    | { readonly kind: 'separatedPrefix'; readonly value: string }
+    | { readonly kind: 'regex'; readonly test: (path: string) => boolean; readonly value: string }
+    | { readonly kind: 'connect' };
+  readonly caseSensitive: boolean;
+  readonly headers: readonly HeaderMatch[];
+  readonly query: ReadonlyArray<{ readonly name: string; readonly match: StringMatch | null }>;
+  /** Share of requests in millionths; 1,000,000 matches all. */
+  readonly fractionMillionths: number;
+  readonly grpcOnly: boolean;
+}
+
+export interface HeaderMatch {
+  /** Lower case, pseudo-headers as `:method`, `:authority`, `:path`, `:scheme`. */
+  readonly name: string;
+  readonly kind: 'present' | 'string' | 'range';
+  readonly match: StringMatch | null;
+  readonly range: { readonly start: number; readonly end: number } | null;
+  readonly invert: boolean;
+  readonly treatMissingAsEmpty: boolean;
+}
+
+export interface WeightedCluster {
+  readonly cluster: string;
+  readonly weight: number;
+  readonly requestHeaders: HeaderMutation | null;
+  readonly responseHeaders: HeaderMutation | null;
+  readonly hostRewrite: string | null;
+}
+
+export interface Forward {
+  /** One with weight 1 for a plain route. */
+  readonly clusters: readonly WeightedCluster[];
+  readonly totalWeight: number;
+  /** Cluster named by a request header (Envoy: cluster_header); null as a rule. */
+  readonly clusterHeader: string | null;
+  readonly prefixRewrite: string | null;
+  readonly regexRewrite: { readonly replace: (path: string) => string } | null;
+  readonly hostRewrite: string | null;
+  readonly autoHostRewrite: boolean;
+  readonly appendXForwardedHost: boolean;
+  /** 0 switches the timeout off. */
+  readonly timeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly retry: RetryPolicy | null;
+  readonly hash: readonly HashPolicy[];
+  readonly mirrors: ReadonlyArray<{ readonly cluster: string; readonly fractionMillionths: number }>;
+  readonly upgrades: ReadonlySet<string> | null;
+  readonly cors: Cors | null;
+  /** Status when the cluster is not in the table. */
+  readonly clusterNotFoundStatus: 503 | 404 | 500;
+}
+
+export interface RetryPolicy {
+  readonly on: ReadonlySet<string>;
+  readonly statuses: ReadonlySet<number>;
+  readonly retries: number;
+  /** 0: the route's timeout alone. */
+  readonly perTryTimeoutMs: number;
+  readonly backoffBaseMs: number;
+  readonly backoffMaxMs: number;
+  readonly avoidPreviousHosts: boolean;
+  readonly hostSelectionAttempts: number;
+}
+
+export type HashPolicy =
+  | { readonly kind: 'header'; readonly name: string; readonly terminal: boolean }
+  | {
+      readonly kind: 'cookie';
+      readonly name: string;
+      readonly path: string;
+      readonly ttlSeconds: number | null;
+      readonly terminal: boolean;
+    }
+  | { readonly kind: 'sourceIp'; readonly terminal: boolean }
+  | { readonly kind: 'query'; readonly name: string; readonly terminal: boolean };
+
+export interface Redirect {
+  readonly status: 301 | 302 | 303 | 307 | 308;
+  readonly scheme: string | null;
+  readonly host: string | null;
+  readonly port: number | null;
+  readonly path: string | null;
+  readonly prefixRewrite: string | null;
+  readonly stripQuery: boolean;
+}
