@@ -7,7 +7,7 @@ import type { HttpProtocolOptions } from '../../xds/gen/envoy/extensions/upstrea
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { compileEndpoints, strings } from './endpoint.ts';
 import { durationMs, type Field, messageName, unpack, words } from './field.ts';
-import { originOf } from './origin.ts';
+import { metadataOf, originOf } from './origin.ts';
 import { noReferences, type References } from './references.ts';
 import type { Cluster, Outlier } from './table.ts';
 import { compileUpstreamTls } from './tls.ts';
@@ -84,6 +84,7 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
     hash: hash('sha1', toBinary(ClusterSchema, { ...message, loadAssignment: undefined }), 'base64url'),
     service: compileService(message),
     origin: originOf(message.metadata),
+    metadata: metadataOf(message.metadata),
   };
   return { cluster, references };
 }

@@ -2,6 +2,7 @@ import type { LbEndpoint } from '../../xds/gen/envoy/config/endpoint/v3/endpoint
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { compileAddress } from './address.ts';
 import type { Field } from './field.ts';
+import { metadataOf } from './origin.ts';
 import type { Endpoint, Locality } from './table.ts';
 
 /** By HealthStatus: unknown, healthy, unhealthy, draining, timeout, degraded. */
@@ -34,6 +35,8 @@ function compileEndpoint(field: Field, message: LbEndpoint, names: 'ip' | 'name'
     health: healths[message.healthStatus] ?? 'healthy',
     transportMatch: strings(metadata?.['envoy.transport_socket_match']),
     workload: typeof workload === 'string' ? workload : '',
+    hostname: endpoint?.hostname ?? '',
+    metadata: metadataOf(message.metadata),
   };
 }
 

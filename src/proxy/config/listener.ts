@@ -14,6 +14,7 @@ import { compileAccessLogs } from './access-log.ts';
 import { compileAddress } from './address.ts';
 import { dispatch, durationMs, type Field, words } from './field.ts';
 import { compileChain } from './filter-chain.ts';
+import { metadataOf } from './origin.ts';
 import { noReferences, type References } from './references.ts';
 import type { Listener, PortRange, RouteTable } from './table.ts';
 
@@ -59,6 +60,7 @@ export function compileListener(field: Field, message: ListenerMessage): Compile
     chains,
     defaultChain: fallback ? chain(field.at('default_filter_chain'), 'default', fallback) : null,
     accessLogs: compileAccessLogs(field, message.accessLog),
+    metadata: metadataOf(message.metadata),
     hash: hash('sha1', toBinary(ListenerSchema, message), 'base64url'),
   };
   return { listener, references, routeTables };

@@ -1,9 +1,19 @@
-import type { Metadata } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { Metadata as MetadataMessage } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { Metadata } from './table.ts';
 
 /** `virtual-service default/reviews` out of Istio's `istio.config` metadata; '' when there is none. */
-export function originOf(metadata: Metadata | undefined): string {
+export function originOf(metadata: MetadataMessage | undefined): string {
   const config = metadata?.filterMetadata.istio?.config;
   if (typeof config !== 'string') return '';
   const match = /\/namespaces\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(config);
   return match ? `${match[2]} ${match[1]}/${match[3]}` : config;
+}
+
+/** Read into other fields of the table: nobody asks for them as metadata, and every cluster and endpoint of a mesh has them. */
+const readElsewhere = new Set(['istio', 'envoy.transport_socket_match']);
+
+/** The metadata that formats may ask for, by namespace; null when there is none. */
+export function metadataOf(metadata: MetadataMessage | undefined): Metadata | null {
+  const kept = Object.entries(metadata?.filterMetadata ?? {}).filter(([name]) => !readElsewhere.has(name));
+  return kept.length === 0 ? null : (Object.fromEntries(kept) as Metadata);
 }

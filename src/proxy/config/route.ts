@@ -17,7 +17,7 @@ import { millionths } from './fault.ts';
 import { type Field, regexTest, words } from './field.ts';
 import { compileForward } from './forward.ts';
 import { compileMutation, joined } from './header-mutation.ts';
-import { originOf } from './origin.ts';
+import { metadataOf, originOf } from './origin.ts';
 import { compilePerFilter, type PerFilter } from './per-filter.ts';
 import { compileHeader, compileString } from './string-match.ts';
 import type { DomainIndex, Redirect, Route, RouteMatch, RouteTable, VirtualHost } from './table.ts';
@@ -96,6 +96,7 @@ function compileHost(field: Field, host: VirtualHostMessage, table: RouteConfigu
     requestHeaders: joined(own.request, common.request),
     responseHeaders: joined(own.response, common.response),
     includeAttemptCount: host.includeRequestAttemptCount,
+    metadata: metadataOf(host.metadata),
   };
 }
 
@@ -130,6 +131,7 @@ function compileRoute(field: Field, route: RouteMessage, host: VirtualHostMessag
     fault: perFilter.fault ?? null,
     rbac: perFilter.rbac ?? null,
     origin: originOf(route.metadata),
+    metadata: metadataOf(route.metadata),
   };
 }
 

@@ -2,6 +2,7 @@ import { HeaderBlock } from '../codec/header-block.ts';
 import type { Cluster, Endpoint, HttpManager, Listener, Route, VirtualHost } from '../config/table.ts';
 import type { Address, ConnectionFacts, PeerIdentity } from '../net/connection.ts';
 import { output } from '../net/output.ts';
+import { withFlag } from '../telemetry/response-flags.ts';
 import type { Exchange } from './exchange.ts';
 import type { Plane } from './plane.ts';
 import type { ServerStream } from './server-stream.ts';
@@ -36,6 +37,9 @@ export class ActiveExchange implements Exchange {
   path = '';
   originalPath = '';
   authority = '';
+  /** Path and authority as they were sent on; '' before. */
+  sentPath = '';
+  sentAuthority = '';
   /** The Host field as it came. */
   hostText = '';
   scheme: 'http' | 'https';
@@ -128,6 +132,16 @@ export class ActiveExchange implements Exchange {
     return made(this.madeRequest, name) ?? this.request.get(name);
   }
 
+  sentHeader(name: string): string | null {
+    if (name === ':path' && this.sentPath !== '') return this.sentPath;
+    if (name === ':authority' && this.sentAuthority !== '') return this.sentAuthority;
+    if (name === 'x-forwarded-for' && this.manager.useRemoteAddress) {
+      const before = this.request.get(name);
+      return before === null ? this.source.ip : `${before},${this.source.ip}`;
+    }
+    return this.header(name);
+  }
+
   headerValues(name: string): readonly string[] {
     const values = this.request.all(name);
     if (values.length > 1 && made(this.madeRequest, name) === null) return values;
@@ -155,7 +169,7 @@ export class ActiveExchange implements Exchange {
   }
 
   addFlag(flag: string): void {
-    this.flags = this.flags === '' ? flag : `${this.flags},${flag}`;
+    this.flags = withFlag(this.flags, flag);
   }
 }
 

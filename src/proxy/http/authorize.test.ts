@@ -13,8 +13,15 @@ const peer = (uri: string): PeerIdentity => ({
   principal: uri,
   uriSans: [uri],
   dnsSans: [],
+  ipSans: [],
+  emailSans: [],
   subject: '',
+  issuer: '',
+  serial: '',
   fingerprint: '',
+  fingerprint1: '',
+  validFromMs: 0,
+  validToMs: 0,
 });
 
 function facts(more: Partial<RequestFacts> & { headers?: Record<string, string> } = {}): RequestFacts {

@@ -44,6 +44,8 @@ export interface Exchange extends RequestFacts {
   readonly upstreamMtls: boolean;
   /** Attempts made, the first included; 0 when none was. */
   readonly attempts: number;
+  /** Header of the request as it was sent on, or as it came when it was not; knows the pseudo-headers. */
+  sentHeader(name: string): string | null;
   /** Header of the response as the caller got it, by lower-case name, joined by `,`; null when absent. */
   responseHeader(name: string): string | null;
   /** Trailer of the response, or null. */

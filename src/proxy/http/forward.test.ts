@@ -66,7 +66,7 @@ test('what cannot be forwarded is answered as Envoy answers it', async (t) => {
       '/retried',
       '503 Service Unavailable',
       `${before}retried and the latest reset reason: remote connection failure`,
-      'URX,UF',
+      'UF,URX',
       refused,
       3,
     ],
@@ -87,7 +87,7 @@ test('what cannot be forwarded is answered as Envoy answers it', async (t) => {
       1,
     ],
     ['/silent', '504 Gateway Timeout', 'upstream request timeout', 'UT', 'response_timeout', 1],
-    ['/try', '504 Gateway Timeout', 'upstream request timeout', 'URX,UT', 'upstream_per_try_timeout', 2],
+    ['/try', '504 Gateway Timeout', 'upstream request timeout', 'UT,URX', 'upstream_per_try_timeout', 2],
     ['/none', '503 Service Unavailable', 'no healthy upstream', 'UH', 'no_healthy_upstream', 0],
     ['/missing', '503 Service Unavailable', '', 'NC', 'cluster_not_found', 0],
     [

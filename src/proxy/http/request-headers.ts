@@ -196,6 +196,7 @@ export function editRequest(
     if (path !== exchange.path) edit.set('x-envoy-original-path', exchange.path);
   }
   if (path !== exchange.path) exchange.noteRequestHeader('x-envoy-original-path', exchange.path);
+  if (authority !== exchange.authority) exchange.noteRequestHeader('x-envoy-original-host', exchange.authority);
   if (forward.appendXForwardedHost && authority !== exchange.authority) {
     const before = edit.get('x-forwarded-host');
     edit.set('x-forwarded-host', before === null ? exchange.authority : `${before},${exchange.authority}`);
@@ -220,6 +221,8 @@ export function editRequest(
     const at = request.find(upgradeId);
     edit.add('upgrade', at < 0 ? '' : request.value(at));
   }
+  exchange.sentPath = path;
+  exchange.sentAuthority = authority;
   outgoing.path = path;
   outgoing.authority = authority;
   return edit;

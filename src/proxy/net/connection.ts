@@ -6,16 +6,30 @@ export interface Address {
   readonly port: number;
 }
 
-/** The identity that a client certificate proved, after it chained to the trust bundle. */
-export interface PeerIdentity {
-  /** The first URI subject alternative name, `spiffe://…`; '' when the certificate holds none. */
-  readonly principal: string;
+/** What a certificate says of itself. */
+export interface CertificateFacts {
   readonly uriSans: readonly string[];
   readonly dnsSans: readonly string[];
+  readonly ipSans: readonly string[];
+  readonly emailSans: readonly string[];
   /** RFC 2253 text, as Envoy's %DOWNSTREAM_PEER_SUBJECT% writes it. */
   readonly subject: string;
+  readonly issuer: string;
+  /** Lower-case hex. */
+  readonly serial: string;
   /** SHA-256 of the DER certificate, lower-case hex: the Hash element of x-forwarded-client-cert. */
   readonly fingerprint: string;
+  /** SHA-1 of the same. */
+  readonly fingerprint1: string;
+  /** Milliseconds since the epoch. */
+  readonly validFromMs: number;
+  readonly validToMs: number;
+}
+
+/** The identity that a client certificate proved, after it chained to the trust bundle. */
+export interface PeerIdentity extends CertificateFacts {
+  /** The first URI subject alternative name, `spiffe://…`; '' when the certificate holds none. */
+  readonly principal: string;
 }
 
 export interface ConnectionFacts {
@@ -36,6 +50,8 @@ export interface ConnectionFacts {
   /** URI name of the certificate that this side showed; ''. */
   readonly ownPrincipal: string;
   readonly peer: PeerIdentity | null;
+  /** The certificate that this side showed; null without TLS. */
+  readonly ownCertificate: CertificateFacts | null;
   /** Server name of the ClientHello, seen whether or not TLS ends here; ''. */
   readonly sni: string;
   /** Protocols that the ClientHello offered, in its order. */

@@ -1,15 +1,16 @@
 import { X509Certificate } from 'node:crypto';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import type { StringMatch } from '../config/match.ts';
-import type { PeerIdentity } from './connection.ts';
+import type { CertificateFacts, PeerIdentity } from './connection.ts';
+
+type AlternativeNames = Pick<CertificateFacts, 'uriSans' | 'dnsSans' | 'ipSans' | 'emailSans'>;
 
 /**
  * Splits Node's text form of subject alternative names, `URI:spiffe://…, DNS:a.b`. Node writes a value that holds a comma,
  * quote or control character as a JSON string, so that no name can pretend to be two.
  */
-export function alternativeNames(text: string | undefined): { uriSans: string[]; dnsSans: string[] } {
-  const uriSans: string[] = [];
-  const dnsSans: string[] = [];
+export function alternativeNames(text: string | undefined): AlternativeNames {
+  const names = { URI: [] as string[], DNS: [] as string[], 'IP Address': [] as string[], email: [] as string[] };
   const entry = /(?:^|, )([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^",]*)/gy;
   for (let match = entry.exec(text ?? ''); match !== null; match = entry.exec(text ?? '')) {
     let value = match[2];
@@ -20,42 +21,50 @@ export function alternativeNames(text: string | undefined): { uriSans: string[];
         continue;
       }
     }
-    if (match[1] === 'URI') uriSans.push(value);
-    else if (match[1] === 'DNS') dnsSans.push(value);
+    if (Object.hasOwn(names, match[1])) names[match[1] as keyof typeof names].push(value);
   }
-  return { uriSans, dnsSans };
+  return { uriSans: names.URI, dnsSans: names.DNS, ipSans: names['IP Address'], emailSans: names.email };
 }
 
-/** Node lists a subject one attribute a line, first to last; RFC 2253 writes it last to first with commas. */
-function subjectText(subject: string | undefined): string {
-  return (subject ?? '').split('\n').filter(Boolean).reverse().join(',');
+/** Node lists a name one attribute a line, first to last; RFC 2253 writes it last to first with commas. */
+function nameText(name: string | undefined): string {
+  return (name ?? '').split('\n').filter(Boolean).reverse().join(',');
+}
+
+const plainHex = (text: string): string => text.replaceAll(':', '').toLowerCase();
+
+function certificateFacts(certificate: X509Certificate): CertificateFacts {
+  return {
+    ...alternativeNames(certificate.subjectAltName),
+    subject: nameText(certificate.subject),
+    issuer: nameText(certificate.issuer),
+    serial: plainHex(certificate.serialNumber),
+    fingerprint: plainHex(certificate.fingerprint256),
+    fingerprint1: plainHex(certificate.fingerprint),
+    validFromMs: Date.parse(certificate.validFrom),
+    validToMs: Date.parse(certificate.validTo),
+  };
 }
 
 /** The identity in a peer's certificate; null when it showed none. */
 export function peerIdentity(socket: TLSSocket): PeerIdentity | null {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return null;
-  const { uriSans, dnsSans } = alternativeNames(certificate.subjectAltName);
-  return {
-    principal: uriSans[0] ?? '',
-    uriSans,
-    dnsSans,
-    subject: subjectText(certificate.subject),
-    fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
-  };
+  const facts = certificateFacts(certificate);
+  return { principal: facts.uriSans[0] ?? '', ...facts };
 }
 
-const ownPrincipals = new WeakMap<SecureContext, string>();
+const ownCertificates = new WeakMap<SecureContext, CertificateFacts | null>();
 
-/** The URI name of the certificate that this side showed, for the By element of x-forwarded-client-cert; ''. */
-export function ownPrincipal(socket: TLSSocket, context: SecureContext): string {
-  let principal = ownPrincipals.get(context);
-  if (principal === undefined) {
+/** The certificate that this side showed: read once for all connections that show it. */
+export function ownCertificate(socket: TLSSocket, context: SecureContext): CertificateFacts | null {
+  let facts = ownCertificates.get(context);
+  if (facts === undefined) {
     const own = socket.getX509Certificate();
-    principal = own instanceof X509Certificate ? (alternativeNames(own.subjectAltName).uriSans[0] ?? '') : '';
-    ownPrincipals.set(context, principal);
+    facts = own instanceof X509Certificate ? certificateFacts(own) : null;
+    ownCertificates.set(context, facts);
   }
-  return principal;
+  return facts;
 }
 
 /** Whether one of the certificate's names matches one of the required ones; nothing required always does. */

@@ -1,15 +1,15 @@
 import { type SecureContext, TLSSocket } from 'node:tls';
 import type { DownstreamTls } from '../config/table.ts';
-import type { PeerIdentity } from './connection.ts';
+import type { CertificateFacts, PeerIdentity } from './connection.ts';
 import type { ClientHello } from './detect.ts';
-import { namesMatch, ownPrincipal, peerIdentity } from './identity.ts';
+import { namesMatch, ownCertificate, peerIdentity } from './identity.ts';
 import type { Secrets } from './secrets.ts';
 import { Transport } from './transport.ts';
 
 export interface Terminated {
   readonly transport: Transport;
   readonly peer: PeerIdentity | null;
-  readonly ownPrincipal: string;
+  readonly ownCertificate: CertificateFacts | null;
   readonly alpn: string;
   readonly version: string;
   readonly cipher: string;
@@ -81,7 +81,7 @@ export function terminateTls(
       {
         transport,
         peer: peerIdentity(secure),
-        ownPrincipal: ownPrincipal(secure, context as SecureContext),
+        ownCertificate: ownCertificate(secure, context as SecureContext),
         alpn: secure.alpnProtocol || '',
         version: secure.getProtocol() ?? '',
         cipher: secure.getCipher()?.standardName ?? '',

@@ -1,6 +1,8 @@
 import test from 'ava';
+import fc from 'fast-check';
 import type { Exchange, TcpSession } from '../http/exchange.ts';
-import { jsonFormat, textFormat } from './format.ts';
+import { textFormat } from './format.ts';
+import { jsonFormat } from './json-format.ts';
 import { timeFormat } from './start-time.ts';
 
 const connection = {
@@ -25,7 +27,9 @@ const connection = {
 const headers: Record<string, string> = {
   'user-agent': 'curl',
   ':method': 'GET',
-  ':path': '/new',
+  ':path': '/new?q=%20x&r=1',
+  'x-envoy-original-path': '/old?q=1',
+  'x-text': 'a"b\\c\té'.replace('é', '\u00c3\u00a9'),
   ':authority': 'shop',
 };
 const exchange = {
@@ -41,6 +45,8 @@ const exchange = {
   originalPath: '/old?q=1',
   path: '/new',
   header: (name: string) => headers[name] ?? null,
+  sentHeader: (name: string) => headers[name] ?? null,
+  listener: { metadata: null },
   client: { ip: '192.0.2.1', port: 0 },
   requestBodyBytes: 1,
   responseBodyBytes: 2,
@@ -52,7 +58,7 @@ const exchange = {
   upstreamFailure: 'a b',
   virtualHost: null,
   route: null,
-  cluster: { name: 'outbound|80||shop', altStatName: '' },
+  cluster: { name: 'outbound|80||shop', altStatName: '', metadata: { a: { n: { y: [1, true, 'x'], b: 2.5 } } } },
   endpoint: null,
   upstreamRemote: { ip: '10.0.0.2', port: 8080 },
   upstreamLocal: null,
@@ -102,25 +108,106 @@ test('operators with arguments, lengths and literal percent signs', (t) => {
   );
   t.throws(() => textFormat('%NO_SUCH%', '-'), { message: /%NO_SUCH% is not a command operator/ });
   t.throws(() => textFormat('100% sure', '-'), { message: /begins no command operator/ });
-  t.throws(() => timeFormat('%Q'), { message: /%Q/ });
+  t.throws(() => timeFormat('%Y%n'), { message: /line break/ });
 });
 
-test('JSON keeps the type of a lone operator and nulls what is missing', (t) => {
+test('paths, queries, masks and metadata', (t) => {
+  const value = (format: string) => textFormat(format, '-', true)(exchange);
+  t.is(value('%PATH% %PATH(NQ)% %PATH(WQ:PATH)% %PATH(NQ:PATH):3%'), '/old?q=1 /old /new?q=%20x&r=1 /ne');
+  t.is(value('%QUERY_PARAM(q)% %QUERY_PARAM(z)% %QUERY_PARAMS%'), '1 - q=1');
+  t.is(
+    value('%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(20)% %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT(12)%'),
+    '192.0.0.0/20 fd00::/12',
+  );
+  t.is(
+    value('%CLUSTER_METADATA(a:n)% %CLUSTER_METADATA(a:n:y:0)% %METADATA(CLUSTER:a:n:b)%'),
+    '{"b":"2.5","y":[1,true,"x"]} - 2.5',
+  );
+  t.is(value('%REQ(x-text)%'), 'a"b\\c\té');
+  t.is(
+    value('%COALESCE({"operators": ["ROUTE_NAME", {"command": "REQ", "param": "user-agent", "max_length": 3}]})%'),
+    'cur',
+  );
+});
+
+test('what Envoy refuses is refused, with the operator in the message', (t) => {
+  const cases: Array<[string, RegExp]> = [
+    ['%DURATION(x)%', /%DURATION\(x\)% takes no argument/],
+    ['%DURATION:5%', /%DURATION:5% takes no length/],
+    ['%REQ%', /%REQ% needs an argument/],
+    ['%REQ()%', /%REQ\(\)% needs an argument/],
+    ['%REQ(a?b?c)%', /more than one alternative/],
+    ['%GRPC_STATUS(X)%', /X is none of CAMEL_STRING/],
+    ['%PATH(A)%', /A is none of WQ, NQ/],
+    ['%COMMON_DURATION(a)%', /is not START:END/],
+    ['%METADATA(NOPE:x)%', /NOPE is none of DYNAMIC/],
+    ['%FILTER_STATE(k:X)%', /X is none of PLAIN/],
+    ['%REQUESTED_SERVER_NAME(FOO)%', /FOO is none of SNI_ONLY/],
+    ['%ENVIRONMENT%', /needs an argument/],
+    ['%CLUSTER_METADATA(a):5%', /takes no length/],
+  ];
+  for (const [format, message] of cases) t.throws(() => textFormat(format, '-'), { message }, format);
+});
+
+test('durations are whole milliseconds, or what was asked for', (t) => {
+  const value = (format: string) => textFormat(format, '-')(exchange);
+  t.is(
+    value('%DURATION% %REQUEST_DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION% %ROUNDTRIP_DURATION%'),
+    '12 1 10 2 -',
+  );
+  t.is(
+    value('%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)% %COMMON_DURATION(US_RX_BEG:US_RX_END)% %COMMON_DURATION(x:y:ns)%'),
+    '12400 1 -',
+  );
+});
+
+test('strftime in UTC', (t) => {
+  const at = (pattern: string) => timeFormat(pattern)(Date.UTC(2026, 10, 6, 0, 3, 35, 851));
+  t.is(at('%Y/%m/%d %H:%M:%S.%3f %z %Z %a %b %j'), '2026/11/06 00:03:35.851 +0000 UTC Fri Nov 310');
+  t.is(
+    at('%e %I %p %l %y %C %u %w %U %W %V %G %E3S %6f %3s %D %R'),
+    ' 6 12 AM 12 26 20 5 5 44 44 45 2026 35.851 851000 1793923415851 11/06/26 00:03',
+  );
+  t.is(at('%q%%'), '%q%');
+});
+
+test('JSON keeps the type of a lone operator, orders names and nulls what is missing', (t) => {
   const format = {
-    code: '%RESPONSE_CODE%',
     text: 'x %RESPONSE_CODE%',
+    code: '%RESPONSE_CODE%',
     route: '%ROUTE_NAME%',
-    nested: { a: '%BYTES_SENT%' },
+    nested: { b: '%BYTES_SENT%', a: ['%ROUTE_NAME%', 1, true] },
+    odd: '%REQ(x-text)%',
     plain: 3,
+    part: 1.5,
+    two: '%ROUTE_NAME% %ROUTE_NAME%',
   };
-  t.deepEqual(JSON.parse(jsonFormat(format, false)(exchange)), {
-    code: 503,
-    text: 'x 503',
-    route: null,
-    nested: { a: 2 },
-    plain: 3,
-  });
-  t.deepEqual(JSON.parse(jsonFormat({ route: '%ROUTE_NAME%', code: '%RESPONSE_CODE%' }, true)(exchange)), {
-    code: 503,
-  });
+  t.is(
+    jsonFormat(format, false)(exchange),
+    '{"code":503,"nested":{"a":[null,1,true],"b":2},"odd":"a\\"b\\\\c\\té","part":"1.5","plain":3,"route":null,"text":"x 503","two":"- -"}\n',
+  );
+});
+
+test('JSON without empty values leaves out members, items and objects', (t) => {
+  const format = {
+    route: '%ROUTE_NAME%',
+    code: '%RESPONSE_CODE%',
+    gone: { x: '%ROUTE_NAME%' },
+    kept: { x: '%ROUTE_NAME%', y: 1 },
+    list: ['%ROUTE_NAME%', '%PROTOCOL%'],
+    two: '%ROUTE_NAME% %ROUTE_NAME%',
+  };
+  t.is(jsonFormat(format, true)(exchange), '{"code":503,"kept":{"y":1},"list":["HTTP/1.1"],"two":" "}\n');
+});
+
+test('any text in a value leaves the line one JSON object', (t) => {
+  const line = jsonFormat({ v: '%REQ(user-agent)%', w: 'x %REQ(user-agent)%' }, false);
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
+      const value = Buffer.from(bytes).toString('latin1');
+      const made = line({ ...exchange, sentHeader: () => value } as Exchange);
+      t.is(made.indexOf('\n'), made.length - 1);
+      t.deepEqual(JSON.parse(made), { v: Buffer.from(bytes).toString(), w: `x ${Buffer.from(bytes)}` });
+    }),
+  );
 });

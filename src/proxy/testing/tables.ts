@@ -14,7 +14,17 @@ import type {
 } from '../config/table.ts';
 
 export function endpointOf(port: number, overrides: Partial<Endpoint> = {}): Endpoint {
-  return { host: '127.0.0.1', port, weight: 1, health: 'healthy', transportMatch: {}, workload: '', ...overrides };
+  return {
+    host: '127.0.0.1',
+    port,
+    weight: 1,
+    health: 'healthy',
+    transportMatch: {},
+    workload: '',
+    hostname: '',
+    metadata: null,
+    ...overrides,
+  };
 }
 
 export function clusterOf(name: string, endpoints: readonly Endpoint[], overrides: Partial<Cluster> = {}): Cluster {
@@ -41,6 +51,7 @@ export function clusterOf(name: string, endpoints: readonly Endpoint[], override
     hash: '',
     service: null,
     origin: '',
+    metadata: null,
     ...overrides,
   };
   const { endpoints: _, hash, ...rest } = cluster;
@@ -102,6 +113,7 @@ export function routeOf(prefix: string, forward: Forward | null, overrides: Part
     fault: null,
     rbac: null,
     origin: '',
+    metadata: null,
     ...overrides,
   };
 }
@@ -114,6 +126,7 @@ export function hostOf(routes: readonly Route[], overrides: Partial<VirtualHost>
     requestHeaders: null,
     responseHeaders: null,
     includeAttemptCount: true,
+    metadata: null,
     ...overrides,
   };
 }
@@ -203,6 +216,7 @@ export function listenerOf(chains: readonly FilterChain[], overrides: Partial<Li
     chains,
     defaultChain: null,
     accessLogs: [],
+    metadata: null,
     hash: '',
     ...overrides,
   };

@@ -107,7 +107,11 @@ export class ClusterPool {
 
   private addressesOf(named: Endpoint): Endpoint[] {
     if (isIP(named.host) !== 0 || named.host.startsWith('/')) return [named];
-    return (this.resolved.get(named.host) ?? []).map((host) => ({ ...named, host }));
+    return (this.resolved.get(named.host) ?? []).map((host) => ({
+      ...named,
+      host,
+      hostname: named.hostname || named.host,
+    }));
   }
 
   /** Asks DNS for every name once; answers that fail leave what was known. */
@@ -213,7 +217,16 @@ export class ClusterPool {
       if (this.hosts.size >= maxPassingHosts) return null;
       // At the pod's own address the proxy itself listens.
       const to = ip === this.interception?.host ? this.interception.application : ip;
-      const endpoint: Endpoint = { host: to, port, weight: 1, health: 'healthy', transportMatch: {}, workload: '' };
+      const endpoint: Endpoint = {
+        host: to,
+        port,
+        weight: 1,
+        health: 'healthy',
+        transportMatch: {},
+        workload: '',
+        hostname: '',
+        metadata: null,
+      };
       host = new Host(key, endpoint, this.config);
       this.hosts.set(key, host);
     }

@@ -1,5 +1,8 @@
 import type { StringMatch } from '../match.ts';
 
+/** Structs by namespace (Envoy: Metadata.filter_metadata), without those that are read into other fields. */
+export type Metadata = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
 export interface Cluster {
   readonly name: string;
   readonly altStatName: string;
@@ -38,6 +41,7 @@ export interface Cluster {
   /** Istio's metadata for logs and metrics: the service that the cluster stands for. */
   readonly service: { readonly host: string; readonly name: string; readonly namespace: string } | null;
   readonly origin: string;
+  readonly metadata: Metadata | null;
 }
 
 export interface Locality {
@@ -58,6 +62,9 @@ export interface Endpoint {
   readonly transportMatch: Readonly<Record<string, string>>;
   /** Istio's workload metadata: `name;namespace;canonical name;canonical revision;cluster`. '' when unknown. */
   readonly workload: string;
+  /** The endpoint's own name (Envoy: Endpoint.hostname); ''. */
+  readonly hostname: string;
+  readonly metadata: Metadata | null;
 }
 
 export interface Outlier {

@@ -1,5 +1,6 @@
 import type { AccessLogFilter, AccessLogFormat } from '../../telemetry/access-log.ts';
 import type { StringMatch } from '../match.ts';
+import type { Metadata } from './cluster.ts';
 import type { HttpManager } from './http.ts';
 import type { Rbac } from './rbac.ts';
 import type { WeightedCluster } from './route.ts';
@@ -28,6 +29,7 @@ export interface Listener {
   readonly chains: readonly FilterChain[];
   readonly defaultChain: FilterChain | null;
   readonly accessLogs: readonly AccessLogSink[];
+  readonly metadata: Metadata | null;
   /** Identical for two pushes exactly when the listener need not be touched. */
   readonly hash: string;
 }

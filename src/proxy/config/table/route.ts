@@ -1,4 +1,5 @@
 import type { StringMatch } from '../match.ts';
+import type { Metadata } from './cluster.ts';
 import type { Cors, Fault, HeaderMutation } from './http.ts';
 import type { Rbac } from './rbac.ts';
 
@@ -25,6 +26,7 @@ export interface VirtualHost {
   readonly requestHeaders: HeaderMutation | null;
   readonly responseHeaders: HeaderMutation | null;
   readonly includeAttemptCount: boolean;
+  readonly metadata: Metadata | null;
 }
 
 export interface Route {
@@ -40,6 +42,7 @@ export interface Route {
   readonly rbac: readonly Rbac[] | null;
   /** From Istio's metadata: the resource that made the route, `kind namespace/name`; '' when unknown. */
   readonly origin: string;
+  readonly metadata: Metadata | null;
 }
 
 export interface RouteMatch {
