@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { parseDurationMs } from '../lib/duration.ts';
 import type { Lifecycle } from './agent/lifecycle.ts';
 import { createLog, type Log, parseLevel } from './telemetry/log.ts';
-import { flushLogFiles } from './telemetry/log-file.ts';
+import { flushLogFiles, flushLogFilesSync } from './telemetry/log-file.ts';
 
 const usage = `Usage:
   lateen proxy -c FILE [--drain-time 5s]        runs what an Envoy bootstrap file (YAML or JSON) describes
@@ -45,6 +45,8 @@ export async function main(args: string[]): Promise<number> {
   const log = createLog(parseLevel(given.slice(given.lastIndexOf(':') + 1)) ?? 'info', values.log_as_json);
   const drainMs = parseDurationMs(values['drain-time'] ?? '5s');
   if (drainMs === null) return refuse(`lateen proxy: --drain-time ${values['drain-time']} is no duration such as 5s\n`);
+  // Whatever ends the process, the lines that wait are written.
+  process.on('exit', flushLogFilesSync);
   process.on('uncaughtException', (error) => log.error(`unexpected: ${error.stack ?? error.message}`));
   process.on('unhandledRejection', (error) => log.error(`unexpected: ${error instanceof Error ? error.stack : error}`));
   try {
@@ -95,7 +97,7 @@ async function runPod(type: 'sidecar' | 'router', domain: string | null, log: Lo
 async function untilEnded(proxy: { lifecycle: Lifecycle; ended: Promise<void> }): Promise<number> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => proxy.lifecycle.terminate());
   await proxy.ended;
-  flushLogFiles();
+  await flushLogFiles();
   // What is still open belongs to callers that did not leave; nobody waits for them.
   process.exit(0);
 }

@@ -9,6 +9,7 @@ import { type Interception, type Place, placesOf } from './net/interception.ts';
 import { type Acceptor, BoundListener, type ConnectionCounters } from './net/listener.ts';
 import { output } from './net/output.ts';
 import type { Secrets } from './net/secrets.ts';
+import { Statistics } from './telemetry/statistics.ts';
 import { ClusterPool } from './upstream/cluster.ts';
 
 export interface RuntimeOptions {
@@ -33,6 +34,7 @@ export class Runtime implements Plane {
   table: Table;
   readonly secrets: Secrets;
   readonly telemetry: Telemetry;
+  readonly statistics: Statistics = new Statistics();
   draining = false;
   private readonly pools = new Map<string, ClusterPool>();
   private readonly retired = new Set<ClusterPool>();
@@ -82,7 +84,10 @@ export class Runtime implements Plane {
         if (pool.config !== cluster) pool.update(cluster);
       } else {
         if (pool !== undefined) this.retire(pool);
-        this.pools.set(name, new ClusterPool(cluster, this.secrets, this.interception));
+        this.pools.set(
+          name,
+          new ClusterPool(cluster, this.secrets, this.interception, this.statistics.cluster(cluster)),
+        );
       }
     }
     this.table = table;
@@ -169,6 +174,11 @@ export class Runtime implements Plane {
       await new Promise((resolve) => setTimeout(resolve, Math.min(drainPollMs, Math.max(1, limitMs - passed))));
     }
     for (const listener of this.bound.values()) listener.close();
+  }
+
+  /** Accepts no more connections, on all listeners or the inbound ones. */
+  closeListeners(inboundOnly: boolean): void {
+    for (const bound of this.bound.values()) if (!inboundOnly || bound.config.direction === 'inbound') bound.close();
   }
 
   private sweepDraining(): void {

@@ -1,174 +1,217 @@
-/** The pages on 127.0.0.1:15000 that people and istioctl read, under Envoy's paths. */
-import { X509Certificate } from 'node:crypto';
+/** The pages on 127.0.0.1:15000 that people and istioctl read, under Envoy's paths and with its parameters. */
 import { version } from '../../lib/version.ts';
 import type { SecretStore } from '../config/secret-store.ts';
 import type { Runtime } from '../runtime.ts';
 import { type Log, parseLevel } from '../telemetry/log.ts';
-import { prometheusText, type Stat, statsText } from '../telemetry/proxy-stats.ts';
+import { reopenLogFiles } from '../telemetry/log-file.ts';
+import type { Stat } from '../telemetry/stat.ts';
+import { certificates } from './certs-page.ts';
+import { clustersPage } from './clusters-page.ts';
 import type { DumpSource } from './config-dump.ts';
-import { type Handler, json, post, type Reply, type Routes, text } from './http-server.ts';
+import { type Handler, json, type Reply, type Routes, text } from './http-server.ts';
+import { helpText, type Page, type Pages, routesOf, unknownPage } from './pages.ts';
+import { prometheusPage, statsPage } from './stats-page.ts';
 
 export interface AdminOptions {
   runtime: Runtime;
   secrets: SecretStore;
   log: Log;
-  nodeId: string;
+  /** Of the bootstrap file, or of the pod: as /server_info and /config_dump tell it. */
+  node: object;
+  /** What was given on the command line, by Envoy's names. */
+  commandLine: object;
   dump(): DumpSource;
   stats(): Stat[];
   /** Prometheus text beyond `stats`. */
   metrics(): string;
-  isLive(): boolean;
+  state(): ServerState;
   /** From now on readiness is refused (true), or no longer. */
   failHealth(failed: boolean): void;
-  /** Lets callers go, stays up. */
-  drain(): void;
+  /** Lets callers go, stays up. `graceful` leaves the listeners open for the time of draining, or for good with `skipExit`. */
+  drain(how: { graceful: boolean; skipExit: boolean; inboundOnly: boolean }): void;
   /** Ends the process. */
   quit(): void;
 }
 
-export function adminRoutes(options: AdminOptions): Routes {
-  const { runtime, log } = options;
-  const ok = (act: () => void): Handler =>
-    post(() => {
-      act();
+/** Of Envoy's states those that this proxy has. */
+export type ServerState = 'LIVE' | 'DRAINING' | 'PRE_INITIALIZING';
+
+export interface Admin {
+  readonly routes: Routes;
+  /** Answers a path that is none of `routes`. */
+  readonly unknown: Handler;
+}
+
+const flag = (url: URL, name: string): boolean => url.searchParams.has(name);
+
+const filterParams = [
+  ['usedonly', 'Only include stats that have been written since the start'],
+  ['filter', 'Regular expression (RE2) for filtering stats'],
+  ['invert_filter', 'Invert the filter regex'],
+] as const;
+
+export function admin(options: AdminOptions): Admin {
+  const { runtime } = options;
+  const does = (help: string, act: (url: URL) => void, params: Page['params'] = []): Page => ({
+    help,
+    params,
+    post: true,
+    answer: (_request, url) => {
+      act(url);
       return text('OK\n');
-    });
-  const routes: Record<string, Handler> = {
-    '/': () => text(`${Object.keys(routes).sort().join('\n')}\n`),
-    '/help': () => text(`${Object.keys(routes).sort().join('\n')}\n`),
-    '/ready': () => (options.isLive() ? text('LIVE\n') : text('PRE_INITIALIZING\n', 503)),
-    '/stats': (_request, url) => stats(options, url),
-    '/stats/prometheus': () => text(metricsText(options)),
-    '/clusters': (_request, url) =>
-      url.searchParams.get('format') === 'json' ? json(clusterStatuses(runtime)) : text(clustersText(runtime)),
-    '/listeners': () =>
-      text(runtime.stats.listeners.map(({ name, port }) => `${name}::${addressOf(runtime, name, port)}\n`).join('')),
-    '/config_dump': async (_request, url) => {
-      const { configDump } = await import('./config-dump.ts');
-      const dump = configDump(options.dump()) as { configs: Array<{ '@type': string }> };
-      const wanted = url.searchParams.get('resource');
-      if (!wanted) return json(dump);
-      const configs = dump.configs.filter((section) => Object.hasOwn(section, wanted));
-      return json({ configs: configs.flatMap((section) => (section as unknown as Record<string, object[]>)[wanted]) });
     },
-    '/certs': () => json({ certificates: certificates(options.secrets) }),
-    '/server_info': () => json(serverInfo(options)),
-    '/memory': () => json(process.memoryUsage()),
-    '/logging': post((_request, url) => {
-      const given = url.searchParams.get('level') ?? [...url.searchParams.values()][0];
-      const level = given === undefined ? log.level : parseLevel(given);
-      if (!level) return text(`${given} is no level: debug, info, warning, error, off\n`, 400);
-      log.level = level;
-      return text(`active loggers:\n  all: ${level}\n`);
-    }),
-    '/drain_listeners': ok(() => options.drain()),
-    '/healthcheck/fail': ok(() => options.failHealth(true)),
-    '/healthcheck/ok': ok(() => options.failHealth(false)),
-    '/quitquitquit': ok(() => options.quit()),
+  });
+  const pages: Pages = {
+    '/': { help: 'Admin home page', answer: () => text(helpText(pages)) },
+    '/help': { help: 'print out list of admin commands', answer: () => text(helpText(pages)) },
+    '/ready': {
+      help: 'print server state, return 200 if LIVE, otherwise return 503',
+      answer: () => text(`${options.state()}\n`, options.state() === 'LIVE' ? 200 : 503),
+    },
+    '/stats': {
+      help: 'print server stats',
+      params: [
+        ...filterParams,
+        ['format', 'Format to use; One of (text, json, prometheus)'],
+        ['type', 'Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)'],
+        ['histogram_buckets', 'Histogram bucket display mode; One of (cumulative, disjoint, detailed, summary)'],
+      ],
+      answer: (_request, url) =>
+        url.searchParams.get('format') === 'prometheus'
+          ? prometheusPage(options.stats(), url.searchParams, options.metrics())
+          : statsPage(options.stats(), url.searchParams),
+    },
+    '/stats/prometheus': {
+      help: 'print server stats in prometheus format',
+      params: filterParams,
+      answer: (_request, url) => prometheusPage(options.stats(), url.searchParams, options.metrics()),
+    },
+    '/clusters': {
+      help: 'upstream cluster status',
+      params: [
+        ['format', 'File format to use; One of (text, json)'],
+        ['filter', 'Regular expression (RE2) for filtering clusters by name'],
+      ],
+      answer: (_request, url) =>
+        clustersPage(runtime, url.searchParams, (name) => options.dump().fixed?.get('cluster', name) != null),
+    },
+    '/listeners': {
+      help: 'print listener info',
+      params: [['format', 'File format to use; One of (text, json)']],
+      answer: (_request, url) => listenersPage(runtime, url.searchParams.get('format')),
+    },
+    '/config_dump': {
+      help: 'dump current configs',
+      params: [
+        ['resource', 'The resource to dump'],
+        ['mask', 'The mask to apply, a field mask; with resource, to every element'],
+        ['name_regex', 'Dump only configurations whose names match the regular expression'],
+        ['include_eds', 'Dump endpoints as well'],
+      ],
+      answer: async (_request, url) => {
+        const { configDump } = await import('./config-dump.ts');
+        const dump = configDump(options.dump(), url.searchParams);
+        return 'fault' in dump ? text(dump.fault, dump.status) : json(dump.body);
+      },
+    },
+    '/certs': { help: 'print certs on machine', answer: () => json({ certificates: certificates(options.secrets) }) },
+    '/server_info': { help: 'print server version/status information', answer: () => json(serverInfo(options)) },
+    '/memory': { help: 'print current allocation/heap usage', answer: () => json(memory()) },
+    '/init_dump': {
+      help: 'dump what the start still waits for',
+      answer: () => json(options.state() !== 'PRE_INITIALIZING' ? {} : { unready_targets_dumps: [{ name: 'server' }] }),
+    },
+    '/hot_restart_version': { help: 'print the hot restart compatibility version', answer: () => text('disabled') },
+    '/logging': {
+      help: 'query/change logging levels',
+      params: [
+        ['paths', 'Change levels by <logger_name1>:<desired_level1>,<logger_name2>:<desired_level2>'],
+        ['level', 'desired logging level; One of (trace, debug, info, warning, error, critical, off)'],
+      ],
+      post: true,
+      answer: (_request, url) => logging(options.log, url.searchParams),
+    },
+    '/drain_listeners': does(
+      'drain listeners',
+      (url) =>
+        options.drain({
+          graceful: flag(url, 'graceful'),
+          skipExit: flag(url, 'skip_exit'),
+          inboundOnly: flag(url, 'inboundonly'),
+        }),
+      [
+        ['graceful', 'enter a graceful drain period prior to closing listeners'],
+        ['skip_exit', 'drain the connections but never stop the listeners'],
+        ['inboundonly', 'Drains all inbound listeners alone'],
+      ],
+    ),
+    '/healthcheck/fail': does('cause the server to fail health checks', () => options.failHealth(true)),
+    '/healthcheck/ok': does('cause the server to pass health checks', () => options.failHealth(false)),
+    '/reset_counters': does('reset all counters to zero', () => runtime.statistics.reset()),
+    '/reopen_logs': does('reopen access logs', () => reopenLogFiles()),
+    '/quitquitquit': does('exit the server', () => options.quit()),
   };
-  return routes;
+  return { routes: routesOf(pages), unknown: () => unknownPage(pages) };
 }
 
-export function metricsText(options: Pick<AdminOptions, 'stats' | 'metrics'>): string {
-  return options.metrics() + prometheusText(options.stats());
-}
-
-function stats(options: AdminOptions, url: URL): Reply {
-  const pattern = url.searchParams.get('filter');
-  if (url.searchParams.get('format') === 'prometheus') return text(metricsText(options));
-  let filter: RegExp | null = null;
-  try {
-    filter = pattern && pattern.length < 200 ? new RegExp(pattern) : null;
-  } catch (error) {
-    return text(`${(error as Error).message}\n`, 400);
-  }
-  const list = options.stats();
-  const usedOnly = url.searchParams.has('usedonly');
-  if (url.searchParams.get('format') === 'json')
-    return json({
-      stats: list.filter(({ name }) => !filter || filter.test(name)).map(({ name, value }) => ({ name, value })),
-    });
-  return text(statsText(list, filter, usedOnly));
-}
-
-function addressOf(runtime: Runtime, name: string, port: number): string {
-  return `${runtime.table.listeners.get(name)?.address.host ?? '0.0.0.0'}:${port}`;
-}
-
-function clustersText(runtime: Runtime): string {
-  let out = '';
-  for (const pool of runtime.clusterPools()) {
-    const { config } = pool;
-    out += `${config.name}::observability_name::${config.altStatName || config.name}\n`;
-    out += `${config.name}::default_priority::max_connections::${config.circuit.maxConnections}\n`;
-    for (const host of pool.members()) {
-      const place = `${config.name}::${host.address.ip}:${host.address.port}`;
-      const ejected = host.ejectedUntilTick > performance.now();
-      out += `${place}::cx_active::${host.connections}\n${place}::rq_active::${host.active}\n`;
-      out += `${place}::health_flags::${ejected ? '/failed_outlier_check' : host.usable() ? 'healthy' : '/failed_eds_health'}\n`;
-      out += `${place}::weight::${host.endpoint.weight}\n`;
-    }
-  }
-  return out;
-}
-
-const edsHealth = { healthy: 'HEALTHY', unhealthy: 'UNHEALTHY', draining: 'DRAINING', degraded: 'DEGRADED' } as const;
-
-/** The part of envoy.admin.v3.Clusters that istioctl proxy-config endpoints reads. */
-function clusterStatuses(runtime: Runtime): object {
-  return {
-    cluster_statuses: [...runtime.clusterPools()].map((pool) => ({
-      name: pool.config.name,
-      added_via_api: true,
-      host_statuses: [...pool.members()].map((host) => ({
-        address: { socket_address: { address: host.address.ip, port_value: host.address.port } },
-        health_status: {
-          eds_health_status: edsHealth[host.endpoint.health],
-          ...(host.ejectedUntilTick > performance.now() && { failed_outlier_check: true }),
-        },
-        weight: host.endpoint.weight,
-        stats: [
-          { name: 'cx_active', value: `${host.connections}`, type: 'GAUGE' },
-          { name: 'rq_active', value: `${host.active}`, type: 'GAUGE' },
-        ],
-      })),
+function listenersPage(runtime: Runtime, format: string | null): Reply {
+  const listeners = runtime.stats.listeners.map(({ name, port }) => ({
+    name,
+    host: runtime.table.listeners.get(name)?.address.host ?? '0.0.0.0',
+    port,
+  }));
+  if (format !== 'json') return text(listeners.map(({ name, host, port }) => `${name}::${host}:${port}\n`).join(''));
+  return json({
+    listener_statuses: listeners.map(({ name, host, port }) => ({
+      name,
+      local_address: { socket_address: { address: host, port_value: port } },
     })),
-  };
-}
-
-function certificates(secrets: SecretStore): object[] {
-  return secrets.names.flatMap((name) => {
-    const secret = secrets.get(name);
-    if (!secret) return [];
-    const bundle = (secret.kind === 'trust' ? secret.roots : secret.chain).toString();
-    const told = (bundle.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? []).map((pem) => {
-      const certificate = new X509Certificate(pem);
-      return {
-        path: name,
-        serial_number: certificate.serialNumber.toLowerCase(),
-        subject_alt_names: (certificate.subjectAltName ?? '')
-          .split(', ')
-          .filter(Boolean)
-          .map((san) => (san.startsWith('URI:') ? { uri: san.slice(4) } : { dns: san.replace(/^DNS:/, '') })),
-        valid_from: new Date(certificate.validFrom).toISOString(),
-        expiration_time: new Date(certificate.validTo).toISOString(),
-        days_until_expiration: `${Math.floor((Date.parse(certificate.validTo) - Date.now()) / 86_400_000)}`,
-      };
-    });
-    return [secret.kind === 'trust' ? { ca_cert: told, cert_chain: [] } : { ca_cert: [], cert_chain: told }];
   });
 }
 
+/** V8's figures under the names of Envoy's allocator; bytes as text, as 64 bits are in JSON. */
+function memory(): object {
+  const { heapUsed, heapTotal, external, rss } = process.memoryUsage();
+  return {
+    allocated: `${heapUsed + external}`,
+    heap_size: `${heapTotal}`,
+    pageheap_unmapped: '0',
+    pageheap_free: `${heapTotal - heapUsed}`,
+    total_thread_cache: '0',
+    total_physical_bytes: `${rss}`,
+  };
+}
+
+const loggingUsage = `
+usage: /logging?level=<level> (change all levels)
+usage: /logging?paths=all:<level> (the same)
+levels: trace debug info warning error critical off
+`;
+
+/** This proxy has one logger, which it calls `all`. */
+function logging(log: Log, query: URLSearchParams): Reply {
+  for (const [name, value] of query) {
+    const pairs = name === 'paths' ? value.split(',').map((pair) => pair.split(':')) : [[name, value]];
+    for (const [logger, given] of pairs) {
+      const level = parseLevel(given ?? '');
+      if (logger !== 'level' && logger !== 'all') return text(`error: unknown logger name\n${loggingUsage}`, 400);
+      if (level === null) return text(`error: unknown logger level\n${loggingUsage}`, 400);
+      log.level = level;
+    }
+  }
+  return text(`active loggers:\n  all: ${log.level}\n\n`);
+}
+
 function serverInfo(options: AdminOptions): object {
-  const state = options.runtime.draining ? 'DRAINING' : options.isLive() ? 'LIVE' : 'PRE_INITIALIZING';
   const uptime = `${Math.floor(process.uptime())}s`;
   return {
     version: `lateen/${version}/node-${process.version}`,
-    state,
-    hot_restart_version: 'disabled',
+    state: options.state(),
     uptime_current_epoch: uptime,
     uptime_all_epochs: uptime,
-    node: { id: options.nodeId },
+    hot_restart_version: 'disabled',
+    command_line_options: options.commandLine,
+    node: options.node,
     pid: process.pid,
   };
 }

@@ -29,14 +29,21 @@ export const json = (value: unknown, status = 200): Reply => ({
   type: 'application/json',
 });
 
-/** Serves the few requests of probes, scrapes and people; `host` null is every address of both families. Rejects when the address cannot be bound. */
-export function serve(host: string | null, port: number, routes: Routes): Promise<SmallServer> {
+/** Serves the few requests of probes, scrapes and people; `unknown` answers what no route takes. `host` null is every address of both families. Rejects when the address cannot be bound. */
+export function serve(
+  host: string | null,
+  port: number,
+  routes: Routes,
+  unknown: Handler = notFound,
+): Promise<SmallServer> {
   const server = createServer(
     { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 15_000 },
     (request, response) => {
       const answer = ({ status, body, type = 'text/plain; charset=UTF-8' }: Reply) => {
         response.writeHead(status, {
           'content-type': type,
+          'cache-control': 'no-cache, max-age=0',
+          'x-content-type-options': 'nosniff',
           'content-length': Buffer.byteLength(body),
           server: 'lateen',
         });
@@ -47,7 +54,7 @@ export function serve(host: string | null, port: number, routes: Routes): Promis
       void (async () => {
         try {
           const url = new URL(request.url ?? '/', 'http://localhost');
-          answer(await handlerOf(routes, url.pathname)(request, url));
+          answer(await (handlerOf(routes, url.pathname) ?? unknown)(request, url));
         } catch (error) {
           answer(text(`${(error as Error).message}\n`, 500));
         }
@@ -74,11 +81,11 @@ function opened(server: Server): SmallServer {
 
 const notFound: Handler = (_request, url) => text(`${url.pathname} is not known here\n`, 404);
 
-function handlerOf(routes: Routes, path: string): Handler {
+function handlerOf(routes: Routes, path: string): Handler | null {
   if (Object.hasOwn(routes, path)) return routes[path];
   for (const [prefix, handler] of Object.entries(routes))
     if (prefix.length > 1 && prefix.endsWith('/') && path.startsWith(prefix)) return handler;
-  return notFound;
+  return null;
 }
 
 /** Refuses everything but a POST: GET must change nothing. */

@@ -1,6 +1,6 @@
 /** The proxy that an Envoy bootstrap file describes (`lateen proxy -c FILE`). */
 import { createAdsClient } from '../../xds/ads-client.ts';
-import { adminRoutes } from '../admin/admin.ts';
+import { admin as adminPages, type ServerState } from '../admin/admin.ts';
 import { type SmallServer, serve } from '../admin/http-server.ts';
 import type { ParsedBootstrap } from '../config/bootstrap.ts';
 import { type Subscription, subscribe } from '../config/subscription.ts';
@@ -22,7 +22,8 @@ export interface FileProxy {
 
 /** Rejects when a listener of the file cannot be bound. */
 export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number, log: Log): Promise<FileProxy> {
-  const { secrets, store, table, node, ads } = bootstrap;
+  const { secrets, store, table, node, ads, tells } = bootstrap;
+  const startedAtMs = Date.now();
   const workload = workloadOfNode(node?.metadata);
   const metrics = workload && new IstioMetrics({ workload, principal: '' });
   const runtime = await createRuntime({ table, secrets, telemetry: createTelemetry(metrics) });
@@ -31,6 +32,7 @@ export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number,
       runtime.draining = true;
     },
     drain: (limitMs, minimumMs) => runtime.drain(limitMs, minimumMs),
+    closeListeners: (inboundOnly) => runtime.closeListeners(inboundOnly),
     terminationDrainMs: drainMs,
     minDrainMs: 0,
     exitOnZeroActiveConnections: true,
@@ -52,30 +54,45 @@ export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number,
     subscribed.start();
     subscription = subscribed;
   }
-  const isLive = () => lifecycle.accepts && (subscription?.complete ?? true);
-  let admin: SmallServer | null = null;
-  if (bootstrap.admin)
-    admin = await serve(
-      bootstrap.admin.host,
-      bootstrap.admin.port,
-      adminRoutes({
-        runtime,
-        secrets,
-        log,
-        nodeId: node?.id ?? '',
-        stats: () => proxyStats(runtime, subscription?.state ?? null, isLive()),
-        metrics: () => metrics?.text() ?? '',
-        isLive,
-        failHealth: (failed) => lifecycle.failHealth(failed),
-        drain: () => lifecycle.drainNow(),
-        quit: () => lifecycle.quit(),
-        dump: () => ({ fixed: store, arrived: subscription?.store ?? null, versions: {} }),
+  const state = (): ServerState => {
+    if (!lifecycle.accepts) return 'DRAINING';
+    return (subscription?.complete ?? true) ? 'LIVE' : 'PRE_INITIALIZING';
+  };
+  let server: SmallServer | null = null;
+  if (bootstrap.admin) {
+    const pages = adminPages({
+      runtime,
+      secrets,
+      log,
+      node: nodeJson(bootstrap),
+      commandLine: { drain_time: `${drainMs / 1000}s`, mode: 'Serve', concurrency: 1 },
+      stats: () =>
+        proxyStats(runtime, subscription?.state ?? null, state() === 'LIVE', { unusedClusters: true, tells }),
+      metrics: () => metrics?.text() ?? '',
+      state,
+      failHealth: (failed) => lifecycle.failHealth(failed),
+      drain: (how) => lifecycle.drainListeners(how),
+      quit: () => lifecycle.quit(),
+      dump: () => ({
+        fixed: store,
+        arrived: subscription?.store ?? null,
+        versions: {},
+        bootstrap: bootstrap.json,
+        startedAtMs,
       }),
-    );
+    });
+    server = await serve(bootstrap.admin.host, bootstrap.admin.port, pages.routes, pages.unknown);
+  }
   const ended = lifecycle.ended.then(async () => {
-    admin?.close();
+    server?.close();
     await subscription?.stop();
     await runtime.close();
   });
-  return { runtime, adminPort: admin?.port ?? 0, lifecycle, ended };
+  return { runtime, adminPort: server?.port ?? 0, lifecycle, ended };
+}
+
+/** The node as it is told: what the file says of it, and who runs it. */
+function nodeJson({ json }: ParsedBootstrap): object {
+  const { node } = json() as { node?: object };
+  return { ...node, user_agent_name: 'lateen' };
 }

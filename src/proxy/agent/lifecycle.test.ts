@@ -7,6 +7,7 @@ function lifecycle(more: Partial<LifecycleOptions> = {}) {
   const drained = Promise.withResolvers<void>();
   const life = new Lifecycle({
     beginDrain: () => calls.push('begin'),
+    closeListeners: () => {},
     drain: (limitMs, minimumMs) => {
       calls.push(`drain ${limitMs} ${minimumMs}`);
       return drained.promise;

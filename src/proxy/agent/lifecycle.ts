@@ -5,6 +5,8 @@ export interface LifecycleOptions {
   beginDrain(): void;
   /** Lets callers go; resolves when no connection is left after `minimumMs`, or at `limitMs`. */
   drain(limitMs: number, minimumMs: number): Promise<void>;
+  /** Accepts no more connections; those that are open stay. */
+  closeListeners(inboundOnly: boolean): void;
   terminationDrainMs: number;
   minDrainMs: number;
   exitOnZeroActiveConnections: boolean;
@@ -49,6 +51,20 @@ export class Lifecycle {
     this.#drained = true;
     this.#options.log.info('draining');
     this.#options.beginDrain();
+  }
+
+  /**
+   * POST /drain_listeners: closes the listeners at once, or `graceful`ly after the time of draining, in which callers are asked
+   * to leave; with `skipExit` it only asks.
+   */
+  drainListeners({ graceful, skipExit, inboundOnly }: { graceful: boolean; skipExit: boolean; inboundOnly: boolean }) {
+    const { closeListeners, terminationDrainMs } = this.#options;
+    if (!graceful && !skipExit) {
+      closeListeners(inboundOnly);
+      return;
+    }
+    this.drainNow();
+    if (!skipExit) setTimeout(() => closeListeners(inboundOnly), terminationDrainMs).unref();
   }
 
   quit(): void {

@@ -10,7 +10,7 @@
 import { readFile } from 'node:fs/promises';
 import { createAdsClient } from '../../xds/ads-client.ts';
 import type { GrpcTarget } from '../../xds/grpc/client.ts';
-import { adminRoutes, metricsText } from '../admin/admin.ts';
+import { admin as adminPages, type ServerState } from '../admin/admin.ts';
 import { fromLoopback, post, type Routes, type SmallServer, serve, text } from '../admin/http-server.ts';
 import { emptyTable } from '../config/compile.ts';
 import { SecretStore } from '../config/secret-store.ts';
@@ -20,6 +20,7 @@ import { createRuntime, type Runtime } from '../runtime.ts';
 import { IstioMetrics } from '../telemetry/istio-metrics.ts';
 import type { Log } from '../telemetry/log.ts';
 import { proxyStats } from '../telemetry/proxy-stats.ts';
+import { prometheusText } from '../telemetry/stat.ts';
 import { createTelemetry } from '../telemetry/telemetry.ts';
 import { workloadOfNode } from '../telemetry/workload.ts';
 import { appProbes } from './app-probe.ts';
@@ -48,6 +49,7 @@ export async function startPod(environment: Environment, log: Log, at: string | 
   const { interception } = environment;
   const host = at ?? interception?.host ?? null;
   const secrets = new SecretStore();
+  const startedAtMs = Date.now();
   const control = (to: HostPort): GrpcTarget => ({
     ...to,
     tls: {
@@ -79,6 +81,7 @@ export async function startPod(environment: Environment, log: Log, at: string | 
       runtime.draining = true;
     },
     drain: (limitMs, minimumMs) => runtime.drain(limitMs, minimumMs),
+    closeListeners: (inboundOnly) => runtime.closeListeners(inboundOnly),
     terminationDrainMs: environment.proxyConfig.terminationDrainMs,
     minDrainMs: environment.minDrainMs,
     exitOnZeroActiveConnections: environment.exitOnZeroActiveConnections,
@@ -122,11 +125,12 @@ export async function startPod(environment: Environment, log: Log, at: string | 
   subscription.start();
 
   const isReady = () => applied && certificate.current !== null && lifecycle.accepts;
-  const stats = () => proxyStats(runtime, subscription.state, isReady());
+  const stats = () => proxyStats(runtime, subscription.state, isReady(), { unusedClusters: false, tells: null });
   const metrics = () => istioMetrics?.text() ?? '';
   const ready: Routes[string] = () =>
     isReady() ? text('') : text(`${notReady(applied, certificate.current !== null, lifecycle)}\n`, 503);
-  const prometheus: Routes[string] = () => text(metricsText({ stats, metrics }));
+  const metricsText = () => metrics() + prometheusText(stats());
+  const prometheus: Routes[string] = () => text(metricsText());
   const { proxyConfig } = environment;
   const ownPorts = [proxyConfig.statusPort, environment.metricsPort, environment.readinessPort, 15_000, 15_001, 15_006];
   const probes = appProbes({
@@ -134,23 +138,44 @@ export async function startPod(environment: Environment, log: Log, at: string | 
     podIp: environment.podIp,
     statusPort: proxyConfig.statusPort,
   });
-  const merged = mergedMetrics(() => metricsText({ stats, metrics }), scrapeTargets(environment.prometheus, ownPorts));
-  const servers: SmallServer[] = await Promise.all([
-    serve(interception?.host ?? '127.0.0.1', proxyConfig.adminPort, {
-      ...adminRoutes({
-        runtime,
-        secrets,
-        log,
-        nodeId: environment.nodeId,
-        stats,
-        metrics,
-        isLive: isReady,
-        failHealth: (failed) => lifecycle.failHealth(failed),
-        drain: () => lifecycle.drainNow(),
-        quit: () => lifecycle.quit(),
-        dump: () => ({ fixed: null, arrived: subscription.store, versions: versions(subscription.state.types) }),
-      }),
+  const merged = mergedMetrics(metricsText, scrapeTargets(environment.prometheus, ownPorts));
+  const state = (): ServerState => {
+    if (isReady()) return 'LIVE';
+    return lifecycle.accepts ? 'PRE_INITIALIZING' : 'DRAINING';
+  };
+  const node = {
+    id: environment.nodeId,
+    cluster: environment.cluster,
+    metadata: environment.metadata,
+    user_agent_name: 'lateen',
+  };
+  const pages = adminPages({
+    runtime,
+    secrets,
+    log,
+    node,
+    commandLine: {
+      service_cluster: environment.cluster,
+      service_node: environment.nodeId,
+      mode: 'Serve',
+      concurrency: 1,
+    },
+    stats,
+    metrics,
+    state,
+    failHealth: (failed) => lifecycle.failHealth(failed),
+    drain: (how) => lifecycle.drainListeners(how),
+    quit: () => lifecycle.quit(),
+    dump: () => ({
+      fixed: null,
+      arrived: subscription.store,
+      versions: versions(subscription.state.types),
+      bootstrap: () => ({ node }),
+      startedAtMs,
     }),
+  });
+  const servers: SmallServer[] = await Promise.all([
+    serve(interception?.host ?? '127.0.0.1', proxyConfig.adminPort, pages.routes, pages.unknown),
     serve(host, proxyConfig.statusPort, {
       '/healthz/ready': ready,
       '/metrics': merged,

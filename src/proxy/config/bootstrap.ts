@@ -1,6 +1,6 @@
 /** Envoy's bootstrap file, for `lateen proxy -c FILE`: the same file drives Lateen and Envoy. */
 import { readFileSync } from 'node:fs';
-import { fromJson } from '@bufbuild/protobuf';
+import { fromBinary, fromJson, toBinary, toJson } from '@bufbuild/protobuf';
 import { parse } from 'yaml';
 import type { Bootstrap } from '../../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import {
@@ -16,6 +16,7 @@ import { Field, words } from './field.ts';
 import type { Secret } from './references.ts';
 import { registry } from './registry.ts';
 import { SecretStore } from './secret-store.ts';
+import { compileStatsConfig } from './stats.ts';
 import type { Table } from './table.ts';
 
 // What is left out of the list configures Envoy itself, or what this proxy lacks.
@@ -28,6 +29,10 @@ export interface ParsedBootstrap {
   store: ResourceStore;
   secrets: SecretStore;
   node: Node | undefined;
+  /** Which statistics are told; null tells all. */
+  tells: ((name: string) => boolean) | null;
+  /** The file as JSON, with Envoy's names of fields. */
+  json(): object;
   admin: { host: string; port: number } | null;
   /** The control plane, when the file names one. */
   ads: { target: GrpcTarget; protocol: 'delta' | 'sotw' } | null;
@@ -77,8 +82,12 @@ export function parseBootstrap(text: string, path = 'bootstrap'): ParsedBootstra
     for (const [name, secret] of references.inlineSecrets) keep(secrets, name, secret, problems);
   const ads = readAds(field.at('dynamic_resources'), message, store, secrets);
   const admin = message.admin?.address ? compileAddress(field.at('admin').at('address'), message.admin.address) : null;
+  const tells = compileStatsConfig(field.at('stats_config'), message.statsConfig);
   if (problems.length > 0) throw new BootstrapError(path, problems);
-  return { table: store.table(1), store, secrets, node: message.node, admin, ads };
+  const bytes = toBinary(BootstrapSchema, message);
+  const json = () =>
+    toJson(BootstrapSchema, fromBinary(BootstrapSchema, bytes), { registry, useProtoFieldName: true }) as object;
+  return { table: store.table(1), store, secrets, node: message.node, tells, json, admin, ads };
 }
 
 function keep(secrets: SecretStore, name: string, secret: Secret, problems: string[]): void {

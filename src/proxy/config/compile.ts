@@ -68,6 +68,8 @@ interface Kept<T extends XdsType> {
   readonly value: CompiledTypes[T];
   /** As it came, for /config_dump: bytes lie outside of the heap. */
   readonly bytes: Uint8Array;
+  /** When it was taken over, milliseconds since the epoch. */
+  readonly updatedMs: number;
 }
 
 /** The last good resource of every name. */
@@ -88,7 +90,7 @@ export class ResourceStore {
     if (before && Buffer.compare(before.bytes, bytes) === 0) return [];
     const compiled = compileResource(type, name, message);
     if (!compiled.ok) return compiled.problems;
-    this.#kept[type].set(name, { value: compiled.value, bytes });
+    this.#kept[type].set(name, { value: compiled.value, bytes, updatedMs: Date.now() });
     return [];
   }
 
@@ -100,9 +102,9 @@ export class ResourceStore {
     return this.#kept[type].get(name)?.value ?? null;
   }
 
-  /** Name and encoded message of every resource of the type. */
-  raw(type: XdsType): Array<[name: string, bytes: Uint8Array]> {
-    return [...this.#kept[type]].map(([name, { bytes }]) => [name, bytes]);
+  /** Name, encoded message and time of the last change of every resource of the type. */
+  raw(type: XdsType): Array<[name: string, bytes: Uint8Array, updatedMs: number]> {
+    return [...this.#kept[type]].map(([name, { bytes, updatedMs }]) => [name, bytes, updatedMs]);
   }
 
   *all<T extends XdsType>(type: T): IterableIterator<[string, CompiledTypes[T]]> {

@@ -48,6 +48,7 @@ export function compileListener(field: Field, message: ListenerMessage): Compile
   if (chains.length === 0 && !fallback && !message.useOriginalDst) field.at('filter_chains').fail('is empty');
   const listener: Listener = {
     name: message.name,
+    statPrefix: message.statPrefix,
     bind: binds ? address : null,
     address,
     useOriginalDst: message.useOriginalDst ?? false,

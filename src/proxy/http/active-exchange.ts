@@ -97,6 +97,7 @@ export class ActiveExchange implements Exchange {
     this.random = Math.floor(Math.random() * 1_000_000);
     this.startedAtMs = Date.now();
     this.startTick = output.tick;
+    plane.statistics.begin(this);
   }
 
   get peer(): PeerIdentity | null {

@@ -8,6 +8,7 @@ export function finish(exchange: ActiveExchange): void {
   if (exchange.finished) return;
   exchange.finished = true;
   exchange.endTick = performance.now();
+  exchange.plane.statistics.finish(exchange);
   exchange.plane.telemetry.finish(exchange);
   const { request, response } = exchange;
   exchange.request = gone;

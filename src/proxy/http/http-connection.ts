@@ -2,6 +2,7 @@ import type { HeadLimits } from '../codec/head.ts';
 import type { HttpManager, Listener, Table } from '../config/table.ts';
 import { type ChainFacts, matchChain } from '../net/chain-match.ts';
 import type { ConnectionFacts } from '../net/connection.ts';
+import type { HttpCounters } from '../telemetry/counters.ts';
 import type { Plane } from './plane.ts';
 
 /** No head may be larger, whatever is configured: it must fit the output buffer with room for what the proxy adds. */
@@ -26,6 +27,11 @@ export class HttpConnection {
   manager: HttpManager;
   limits: HeadLimits;
   outdated = false;
+  /** Counts of the manager's `stat_prefix`. */
+  readonly counters: HttpCounters;
+  private protocol: 'http1' | 'http2' | null = null;
+  /** The caller ended the connection, not this side. */
+  peerLeft = false;
   private drainingSinceTick = -1;
   private readonly secured: boolean;
   private readonly asksCertificate: boolean;
@@ -50,6 +56,26 @@ export class HttpConnection {
     this.onClosed = onClosed;
     this.table = plane.table;
     this.limits = headLimits(manager);
+    this.counters = plane.statistics.http(manager);
+  }
+
+  /** The codec says what it speaks, once; `closed` takes it back. */
+  opened(protocol: 'http1' | 'http2'): void {
+    const { counters, facts } = this;
+    this.protocol = protocol;
+    counters.downstreamCxTotal++;
+    counters.downstreamCxActive++;
+    if (facts.tls) {
+      counters.downstreamCxSslTotal++;
+      counters.downstreamCxSslActive++;
+    }
+    if (protocol === 'http2') {
+      counters.downstreamCxHttp2Total++;
+      counters.downstreamCxHttp2Active++;
+    } else {
+      counters.downstreamCxHttp1Total++;
+      counters.downstreamCxHttp1Active++;
+    }
   }
 
   /** Adopts what the last push made of this connection's chain. */
@@ -83,6 +109,18 @@ export class HttpConnection {
   }
 
   closed(): void {
+    const { counters, facts, protocol } = this;
+    if (protocol !== null) {
+      counters.downstreamCxActive--;
+      if (facts.tls) counters.downstreamCxSslActive--;
+      if (protocol === 'http2') counters.downstreamCxHttp2Active--;
+      else counters.downstreamCxHttp1Active--;
+      counters.downstreamCxDestroy++;
+      if (this.peerLeft) counters.downstreamCxDestroyRemote++;
+      else counters.downstreamCxDestroyLocal++;
+      counters.downstreamCxLengthMs.add(Date.now() - facts.acceptedAtMs);
+      this.protocol = null;
+    }
     this.onClosed();
   }
 }

@@ -57,6 +57,7 @@ export class Http1Downstream implements Receiver, ServerStream {
     this.connection = connection;
     this.transport = transport;
     transport.receiver = this;
+    connection.opened('http1');
     transport.lastActiveTick = output.tick;
   }
 
@@ -370,7 +371,10 @@ export class Http1Downstream implements Receiver, ServerStream {
 
   /** A caller that ends its side has left, as far as HTTP/1 is concerned (so does Envoy see it). */
   onEnd(): void {
-    if (this.phase !== 'closing') this.gone();
+    if (this.phase !== 'closing') {
+      this.connection.peerLeft = true;
+      this.gone();
+    }
     this.transport.destroy();
   }
 
@@ -403,11 +407,13 @@ export class Http1Downstream implements Receiver, ServerStream {
       if (this.reader.started) {
         const limitMs = manager.requestHeadersTimeoutMs || manager.streamIdleTimeoutMs;
         if (limitMs > 0 && now - this.headStartTick > limitMs) this.close();
-      } else if (
-        (manager.idleTimeoutMs > 0 && now - this.transport.lastActiveTick > manager.idleTimeoutMs) ||
-        this.connection.mustLeave(now)
-      )
+      } else if (manager.idleTimeoutMs > 0 && now - this.transport.lastActiveTick > manager.idleTimeoutMs) {
+        this.connection.counters.downstreamCxIdleTimeout++;
         this.close();
+      } else if (this.connection.mustLeave(now)) {
+        this.connection.counters.downstreamCxDrainClose++;
+        this.close();
+      }
       return;
     }
     if (exchange.finished) return;

@@ -1,5 +1,6 @@
 import type { Table } from '../config/table.ts';
 import type { Secrets } from '../net/secrets.ts';
+import type { Statistics } from '../telemetry/statistics.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import type { Telemetry } from './exchange.ts';
 
@@ -9,6 +10,7 @@ export interface Plane {
   readonly table: Table;
   readonly secrets: Secrets;
   readonly telemetry: Telemetry;
+  readonly statistics: Statistics;
   /** Responses ask callers to come back on another connection. */
   readonly draining: boolean;
   /** A cluster's hosts and connections; null when the table does not hold it. */

@@ -6,6 +6,7 @@ import { Http1Downstream } from '../http/http1-downstream.ts';
 import { passHttp2 } from '../http/http2-passage.ts';
 import type { Plane } from '../http/plane.ts';
 import { chooseWeighted } from '../http/weighted.ts';
+import { type ListenerCounters, SslCounters } from '../telemetry/counters.ts';
 import { type ChainFacts, matchChain } from './chain-match.ts';
 import { type Address, unmapped } from './connection.ts';
 import { connectionFacts, factsWithoutRequest } from './connection-facts.ts';
@@ -59,11 +60,13 @@ export class BoundListener {
   readonly place: Place;
   private readonly acceptor: Acceptor;
   private readonly server: Server;
+  readonly counters: ListenerCounters;
 
   constructor(config: Listener, place: Place, acceptor: Acceptor) {
     this.config = config;
     this.place = place;
     this.acceptor = acceptor;
+    this.counters = acceptor.plane.statistics.listener(config);
     this.server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (accepted) =>
       this.accept(accepted),
     );
@@ -102,6 +105,7 @@ export class BoundListener {
     const { counters } = acceptor;
     if (counters.active >= acceptor.maxConnections) {
       counters.overLimit++;
+      this.counters.downstreamGlobalCxOverflow++;
       accepted.destroy();
       return;
     }
@@ -117,6 +121,8 @@ export class BoundListener {
     const local = this.place.destination ?? (wantsOriginal ? originalDestination(handle.fd) : null) ?? socketLocal;
     counters.accepted++;
     counters.active++;
+    this.counters.downstreamCxTotal++;
+    this.counters.downstreamCxActive++;
     const transport = new Transport(false);
     const listener = handedTo(acceptor.plane.table, this.config, local, socketLocal);
     const socket = new Socket({
@@ -126,7 +132,7 @@ export class BoundListener {
       pauseOnCreate: true,
     } as object);
     transport.attach(socket);
-    new Arrival(acceptor, listener, transport, { remote, local, socketLocal }).begin();
+    new Arrival(acceptor, this.counters, listener, transport, { remote, local, socketLocal }).begin();
   }
 }
 
@@ -137,6 +143,8 @@ export class BoundListener {
  */
 class Arrival implements Accepted {
   private readonly acceptor: Acceptor;
+  private readonly counters: ListenerCounters;
+  private readonly acceptedTick = output.tick;
   private readonly listener: Listener;
   private readonly transport: Transport;
   private readonly addresses: { remote: Address; local: Address; socketLocal: Address };
@@ -151,11 +159,13 @@ class Arrival implements Accepted {
 
   constructor(
     acceptor: Acceptor,
+    counters: ListenerCounters,
     listener: Listener,
     transport: Transport,
     addresses: { remote: Address; local: Address; socketLocal: Address },
   ) {
     this.acceptor = acceptor;
+    this.counters = counters;
     this.listener = listener;
     this.transport = transport;
     this.addresses = addresses;
@@ -184,6 +194,7 @@ class Arrival implements Accepted {
     if (listener.inspectTimeoutMs > 0) {
       this.timer = setTimeout(() => {
         this.acceptor.counters.detectTimedOut++;
+        this.counters.downstreamPreCxTimeout++;
         output.turn(() => (listener.continueOnInspectTimeout ? this.settle({ kind: 'unknown' }) : transport.destroy()));
       }, listener.inspectTimeoutMs);
     }
@@ -232,6 +243,7 @@ class Arrival implements Accepted {
     const chain = matchChain(listener, chainFacts);
     if (chain === null) {
       acceptor.counters.noFilterChain++;
+      this.counters.noFilterChainMatch++;
       this.transport.reset();
       return;
     }
@@ -244,6 +256,7 @@ class Arrival implements Accepted {
       // Bytes that are no ClientHello cannot begin TLS.
       acceptor.counters.tlsFailed++;
       acceptor.counters.lastTlsFailure = 'the connection did not begin with a ClientHello';
+      this.ssl.connectionError++;
       this.transport.reset();
       return;
     }
@@ -253,9 +266,12 @@ class Arrival implements Accepted {
       if (terminated === null) {
         acceptor.counters.tlsFailed++;
         acceptor.counters.lastTlsFailure = reason;
+        this.ssl.connectionError++;
         this.finish();
         return;
       }
+      this.ssl.handshake++;
+      if (terminated.peer === null) this.ssl.noCertificate++;
       output.turn(() => this.enter(chain, chainFacts, hello, terminated, terminated.transport, emptyBytes));
     });
   }
@@ -341,8 +357,16 @@ class Arrival implements Accepted {
     this.over = true;
     if (this.timer !== null) clearTimeout(this.timer);
     this.acceptor.counters.active--;
+    this.counters.downstreamCxActive--;
+    this.counters.downstreamCxDestroy++;
+    this.counters.downstreamCxLengthMs.add(performance.now() - this.acceptedTick);
     this.acceptor.swept.delete(this);
     this.work = null;
+  }
+
+  private get ssl(): SslCounters {
+    this.counters.ssl ??= new SslCounters();
+    return this.counters.ssl;
   }
 
   sweep(now: number): void {

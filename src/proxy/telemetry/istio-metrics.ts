@@ -5,7 +5,7 @@
 import type { Cluster } from '../config/table.ts';
 import type { Exchange, TcpSession } from '../http/exchange.ts';
 import type { ConnectionFacts } from '../net/connection.ts';
-import { Histogram } from './histogram.ts';
+import { Histogram, histogramText } from './histogram.ts';
 import { type Workload, workloadOfEndpoint, workloadOfPrincipal } from './workload.ts';
 
 /** Beyond so many series new combinations are counted together, under labels that say `overflow`. */
@@ -174,7 +174,9 @@ export class IstioMetrics {
     const counter = (name: string, lines: string[]) =>
       lines.length === 0 ? '' : `# TYPE ${name} counter\n${lines.join('')}`;
     const histogram = (name: string, read: (s: HttpSeries) => Histogram) =>
-      http.length === 0 ? '' : `# TYPE ${name} histogram\n${http.map((s) => read(s).text(name, s.labels)).join('')}`;
+      http.length === 0
+        ? ''
+        : `# TYPE ${name} histogram\n${http.map((s) => histogramText(name, s.labels, read(s).snapshot())).join('')}`;
     const tcpCounter = (name: string, read: (s: TcpSeries) => number) =>
       counter(
         name,

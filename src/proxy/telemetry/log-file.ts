@@ -1,4 +1,4 @@
-import { openSync, write, writeSync } from 'node:fs';
+import { closeSync, openSync, write, writeSync } from 'node:fs';
 
 /** Lines wait so long for company before they are written. */
 const gatherMs = 200;
@@ -9,16 +9,21 @@ const maxPendingChars = 4 << 20;
 
 /** One destination of access logs: lines are gathered and written together, without blocking. */
 export class LogFile {
-  readonly #fd: number;
+  readonly #path: string;
+  #fd: number;
   #pending = '';
   #writing = false;
   #timer: NodeJS.Timeout | null = null;
+  /** To be opened again when the write under way is over. */
+  #stale = false;
+  #written: (() => void) | null = null;
   /** Lines that were dropped. */
   dropped = 0;
 
   /** Throws the system's Error when the file cannot be opened. */
   constructor(path: string) {
-    this.#fd = path === '/dev/stdout' ? 1 : path === '/dev/stderr' ? 2 : openSync(path, 'a', 0o644);
+    this.#path = path;
+    this.#fd = open(path);
   }
 
   append(line: string): void {
@@ -48,21 +53,54 @@ export class LogFile {
       else {
         if (error) this.dropped++;
         this.#writing = false;
+        if (this.#stale) this.reopen();
         this.#write();
+        this.#written?.();
       }
     });
   }
 
-  /** Writes what is left before the process ends. */
+  /** Whoever renames a log file asks for a new one under the old name. A write that is under way ends in the old file. */
+  reopen(): void {
+    if (this.#fd <= 2) return;
+    this.#stale = this.#writing;
+    if (this.#stale) return;
+    try {
+      const next = open(this.#path);
+      closeSync(this.#fd);
+      this.#fd = next;
+    } catch (error) {
+      process.stderr.write(`access log ${this.#path} cannot be opened again: ${(error as Error).message}\n`);
+    }
+  }
+
+  /** Writes what is left before the process ends, at most as long as `limitMs`: a reader that is stuck must not hold it. */
+  async flush(limitMs: number): Promise<void> {
+    if (this.#writing) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, limitMs);
+      this.#written = resolve;
+      await promise;
+      clearTimeout(timer);
+      this.#written = null;
+    }
+    this.flushSync();
+  }
+
+  /** The same at once, for a process that is falling. What a write under way may have written already is not written again. */
   flushSync(): void {
-    const batch = this.#pending;
+    const rest = this.#pending;
     this.#pending = '';
     try {
-      if (batch !== '') writeSync(this.#fd, batch);
+      if (rest !== '') writeSync(this.#fd, rest);
     } catch {
       this.dropped++;
     }
   }
+}
+
+function open(path: string): number {
+  return path === '/dev/stdout' ? 1 : path === '/dev/stderr' ? 2 : openSync(path, 'a', 0o644);
 }
 
 const files = new Map<string, LogFile | null>();
@@ -81,6 +119,29 @@ export function logFile(path: string): LogFile | null {
   return file;
 }
 
-export function flushLogFiles(): void {
+const flushMs = 1000;
+
+/** Before the process ends. */
+export async function flushLogFiles(): Promise<void> {
+  await Promise.all([...files.values()].map((file) => file?.flush(flushMs)));
+}
+
+/** When the process is about to fall. */
+export function flushLogFilesSync(): void {
   for (const file of files.values()) file?.flushSync();
+}
+
+/** POST /reopen_logs. A file that could not be opened is tried again. */
+export function reopenLogFiles(): void {
+  for (const [path, file] of files) {
+    if (file === null) files.delete(path);
+    else file.reopen();
+  }
+}
+
+/** Lines that were dropped because their file was not written fast enough, or not at all. */
+export function droppedLogLines(): number {
+  let dropped = 0;
+  for (const file of files.values()) dropped += file?.dropped ?? 0;
+  return dropped;
 }

@@ -1,90 +1,125 @@
 /** The proxy's own counts under Envoy's names, for /stats and for Prometheus. */
 import type { AdsState } from '../../xds/ads-client.ts';
 import type { Runtime } from '../runtime.ts';
-
-export interface Stat {
-  /** Envoy's name: dots between its parts. */
-  readonly name: string;
-  readonly value: number;
-  readonly kind: 'counter' | 'gauge';
-}
+import type { ClusterPool } from '../upstream/cluster.ts';
+import type { ClusterCounters } from './counters.ts';
+import { droppedLogLines } from './log-file.ts';
+import type { Stat, StatList } from './stat.ts';
+import { scope } from './stat.ts';
+import { clusterScope } from './statistics.ts';
 
 /** Clusters beyond this number are not told one by one. */
 const maxClusters = 1000;
 
-export function proxyStats(runtime: Runtime, ads: AdsState | null, live: boolean): Stat[] {
-  const { stats, table } = runtime;
-  const list: Stat[] = [];
-  const counter = (name: string, value: number) => list.push({ name, value, kind: 'counter' });
-  const gauge = (name: string, value: number) => list.push({ name, value, kind: 'gauge' });
-  gauge('server.live', live ? 1 : 0);
-  // Envoy's numbers: 0 LIVE, 1 DRAINING, 2 PRE_INITIALIZING.
-  gauge('server.state', runtime.draining ? 1 : live ? 0 : 2);
-  gauge('server.uptime', Math.floor(process.uptime()));
-  gauge('server.memory_allocated', process.memoryUsage.rss());
-  gauge('server.total_connections', stats.active);
-  counter('listener_manager.listener_added', table.listeners.size);
-  gauge('listener_manager.total_listeners_active', table.listeners.size);
-  gauge('listener_manager.workers_started', live ? 1 : 0);
-  gauge('cluster_manager.active_clusters', table.clusters.size);
-  gauge('cluster_manager.warming_clusters', 0);
-  gauge('config.version', table.version);
-  counter('listener.downstream_cx_total', stats.accepted);
-  gauge('listener.downstream_cx_active', stats.active);
-  counter('listener.downstream_cx_overflow', stats.overLimit);
-  counter('listener.no_filter_chain_match', stats.noFilterChain);
-  counter('listener.downstream_pre_cx_timeout', stats.detectTimedOut);
-  counter('listener.ssl.connection_error', stats.tlsFailed);
-  counter('listener.rbac.denied', stats.rbacDenied);
-  if (ads) {
-    gauge('control_plane.connected_state', ads.connection === 'connected' ? 1 : 0);
-    const managers = {
-      cluster: 'cluster_manager.cds',
-      listener: 'listener_manager.lds',
-      endpoint: 'eds',
-      route: 'rds',
-      secret: 'sds',
-    };
-    for (const [type, name] of Object.entries(managers)) {
-      const state = ads.types[type as keyof typeof managers];
-      counter(`${name}.update_success`, state.accepted);
-      counter(`${name}.update_rejected`, state.rejected);
-    }
-  }
-  let told = 0;
+export interface StatChoice {
+  /** Clusters that nothing was sent to are told as well. */
+  readonly unusedClusters: boolean;
+  /** Null tells every name (Envoy: StatsConfig.stats_matcher). */
+  readonly tells: ((name: string) => boolean) | null;
+}
+
+const used = (counters: ClusterCounters): boolean => counters.upstreamCxTotal > 0 || counters.upstreamRq.completed > 0;
+
+export function proxyStats(runtime: Runtime, ads: AdsState | null, live: boolean, choice: StatChoice): Stat[] {
+  const told = new Set<string>();
   for (const pool of runtime.clusterPools()) {
-    if (++told > maxClusters) break;
-    const { hosts, connections, activeRequests, pending, redirected, hedged } = pool.stats;
-    const prefix = `cluster.${pool.config.altStatName || pool.config.name}`;
-    gauge(`${prefix}.membership_total`, hosts);
-    gauge(`${prefix}.upstream_cx_active`, connections);
-    gauge(`${prefix}.upstream_rq_active`, activeRequests);
-    gauge(`${prefix}.upstream_rq_pending_active`, pending);
-    counter(`${prefix}.upstream_rq_undelivered_redirected`, redirected);
-    counter(`${prefix}.upstream_cx_connect_hedged`, hedged);
+    if (told.size >= maxClusters) break;
+    if (choice.unusedClusters || used(pool.counters) || pool.connections > 0)
+      told.add(pool.config.altStatName || pool.config.name);
+    readGauges(pool);
   }
-  return list;
+  const list = runtime.statistics.list((name) => told.has(name));
+  for (const pool of runtime.clusterPools())
+    if (told.has(pool.config.altStatName || pool.config.name)) clusterGauges(list, pool);
+  serverStats(list, runtime, live);
+  if (ads !== null) controlPlaneStats(list, ads);
+  return choice.tells === null ? list.stats : list.stats.filter(({ name }) => choice.tells!(name));
 }
 
-/** `name: value` lines in the order of their names, as Envoy's /stats. */
-export function statsText(stats: readonly Stat[], filter: RegExp | null, usedOnly: boolean): string {
-  return stats
-    .filter(({ name, value }) => (!filter || filter.test(name)) && (!usedOnly || value !== 0))
-    .map(({ name, value }) => `${name}: ${value}\n`)
-    .sort()
-    .join('');
+/** What the pool knows anyway is copied when someone reads. */
+function readGauges(pool: ClusterPool): void {
+  const { counters } = pool;
+  const { connections, activeRequests, pending, redirected, hedged } = pool.stats;
+  counters.upstreamCxActive = connections;
+  counters.upstreamRqActive = activeRequests;
+  counters.upstreamRqPendingActive = pending;
+  counters.upstreamRqUndeliveredRedirected = redirected;
+  counters.upstreamCxConnectHedged = hedged;
 }
 
-/** Prometheus text; the cluster's name becomes a label, as Envoy does it. */
-export function prometheusText(stats: readonly Stat[]): string {
-  const families = new Map<string, { kind: string; lines: string[] }>();
-  for (const { name, value, kind } of stats) {
-    const cluster = /^cluster\.(.+)\.([a-z_]+)$/.exec(name);
-    const family = `envoy_${(cluster ? `cluster_${cluster[2]}` : name).replace(/[^a-zA-Z0-9_]/g, '_')}`;
-    const labels = cluster ? `cluster_name="${cluster[1].replace(/["\\]/g, '\\$&')}"` : '';
-    const known = families.get(family) ?? { kind, lines: [] };
-    families.set(family, known);
-    known.lines.push(`${family}{${labels}} ${value}\n`);
+function clusterGauges(list: StatList, pool: ClusterPool): void {
+  const { config } = pool;
+  const name = config.altStatName || config.name;
+  const at = clusterScope(name);
+  let healthy = 0;
+  let degraded = 0;
+  let excluded = 0;
+  let total = 0;
+  for (const host of pool.members()) {
+    total++;
+    if (host.endpoint.health === 'degraded') degraded++;
+    else if (host.endpoint.health === 'draining') excluded++;
+    else if (host.usable() && host.ejectedUntilTick <= performance.now()) healthy++;
   }
-  return [...families].map(([family, { kind, lines }]) => `# TYPE ${family} ${kind}\n${lines.join('')}`).join('');
+  const gauge = (metric: string, value: number) => list.add('gauge', at, metric, value);
+  gauge('membership_total', total);
+  gauge('membership_healthy', healthy);
+  gauge('membership_degraded', degraded);
+  gauge('membership_excluded', excluded);
+  const { circuit } = config;
+  const breaker = scope(`cluster.${name}.circuit_breakers.default.`, 'cluster.circuit_breakers.default.', at.labels);
+  const open = (metric: string, now: number, limit: number) => list.add('gauge', breaker, metric, now >= limit ? 1 : 0);
+  open('cx_open', pool.connections, circuit.maxConnections);
+  open('rq_open', pool.activeRequests, circuit.maxRequests);
+  open('rq_pending_open', pool.stats.pending, circuit.maxPending);
+  open('rq_retry_open', pool.activeRetries, circuit.maxRetries);
+}
+
+/** Envoy's numbers of /server_info states. */
+const states = { LIVE: 0, DRAINING: 1, PRE_INITIALIZING: 2 } as const;
+
+function serverStats(list: StatList, runtime: Runtime, live: boolean): void {
+  const { stats, table } = runtime;
+  const memory = process.memoryUsage();
+  list.gauge('server.live', live ? 1 : 0);
+  list.gauge('server.state', runtime.draining ? states.DRAINING : live ? states.LIVE : states.PRE_INITIALIZING);
+  list.gauge('server.uptime', Math.floor(process.uptime()));
+  list.gauge('server.concurrency', 1);
+  list.gauge('server.memory_allocated', memory.heapUsed + memory.external);
+  list.gauge('server.memory_heap_size', memory.heapTotal);
+  list.gauge('server.memory_physical_size', memory.rss);
+  list.gauge('server.total_connections', stats.active);
+  list.gauge('server.hot_restart_epoch', 0);
+  list.counter('listener_manager.listener_added', table.listeners.size);
+  list.gauge('listener_manager.total_listeners_active', table.listeners.size);
+  list.gauge('listener_manager.workers_started', live ? 1 : 0);
+  list.gauge('cluster_manager.active_clusters', table.clusters.size);
+  list.gauge('cluster_manager.warming_clusters', 0);
+  list.gauge('config.version', table.version);
+  // This proxy's own: what became of connections over all listeners.
+  list.counter('listener.downstream_cx_total', stats.accepted);
+  list.gauge('listener.downstream_cx_active', stats.active);
+  list.counter('listener.downstream_cx_overflow', stats.overLimit);
+  list.counter('listener.no_filter_chain_match', stats.noFilterChain);
+  list.counter('listener.downstream_pre_cx_timeout', stats.detectTimedOut);
+  list.counter('listener.ssl.connection_error', stats.tlsFailed);
+  list.counter('listener.rbac.denied', stats.rbacDenied);
+  list.counter('access_log.dropped', droppedLogLines());
+}
+
+const managers = {
+  cluster: 'cluster_manager.cds',
+  listener: 'listener_manager.lds',
+  endpoint: 'eds',
+  route: 'rds',
+  secret: 'sds',
+} as const;
+
+function controlPlaneStats(list: StatList, ads: AdsState): void {
+  list.gauge('control_plane.connected_state', ads.connection === 'connected' ? 1 : 0);
+  for (const [type, name] of Object.entries(managers)) {
+    const state = ads.types[type as keyof typeof managers];
+    list.counter(`${name}.update_success`, state.accepted);
+    list.counter(`${name}.update_rejected`, state.rejected);
+  }
 }

@@ -204,6 +204,7 @@ export function tcpOf(cluster: string): FilterChain['tcp'] {
 export function listenerOf(chains: readonly FilterChain[], overrides: Partial<Listener> = {}): Listener {
   return {
     name: 'listener',
+    statPrefix: '',
     bind: { host: '127.0.0.1', port: 0 },
     address: { host: '127.0.0.1', port: 0 },
     useOriginalDst: false,

@@ -5,6 +5,7 @@ import type { Address } from '../net/connection.ts';
 import type { Interception } from '../net/interception.ts';
 import { output } from '../net/output.ts';
 import type { Secrets } from '../net/secrets.ts';
+import type { ClusterCounters } from '../telemetry/counters.ts';
 import { Host, hostKey } from './host.ts';
 import { Http1Upstream, type UpstreamStream } from './http1-upstream.ts';
 import { type Outcome, OutlierDetection } from './outlier.ts';
@@ -28,6 +29,8 @@ const goneKeepaliveMs = 1000;
  */
 export class ClusterPool {
   config: Cluster;
+  /** They outlive the pool: a cluster of the same name goes on counting. */
+  readonly counters: ClusterCounters;
   readonly secrets: Secrets;
   private readonly interception: Interception | null;
   activeRequests = 0;
@@ -50,8 +53,9 @@ export class ClusterPool {
   /** No host is shunned after this tick. */
   private shunnedUntilTick = 0;
 
-  constructor(config: Cluster, secrets: Secrets, interception: Interception | null) {
+  constructor(config: Cluster, secrets: Secrets, interception: Interception | null, counters: ClusterCounters) {
     this.config = config;
+    this.counters = counters;
     this.secrets = secrets;
     this.interception = interception;
     this.outlier =

@@ -1,4 +1,5 @@
 import type { Cluster, Endpoint, UpstreamTls } from '../config/table.ts';
+import { HostCounters } from '../telemetry/counters.ts';
 import { type DialTarget, SessionCache } from './dial.ts';
 import type { Http1Upstream } from './http1-upstream.ts';
 
@@ -23,6 +24,7 @@ export class Host {
   /** Tick until which requests rather go elsewhere, since it took none lately; 0 when it is as good as any. */
   shunnedUntilTick = 0;
   ejections = 0;
+  readonly counters: HostCounters = new HostCounters();
   consecutive5xx = 0;
   consecutiveGatewayFailure = 0;
   consecutiveLocalOrigin = 0;

@@ -7,6 +7,8 @@ import type { WeightedCluster } from './route.ts';
 
 export interface Listener {
   readonly name: string;
+  /** Stands for the address in the names of statistics; ''. */
+  readonly statPrefix: string;
   /** `null` for a listener that is not bound: it takes connections handed over by original destination. */
   readonly bind: { readonly host: string; readonly port: number } | null;
   readonly address: { readonly host: string; readonly port: number };

@@ -1,0 +1,145 @@
+/** /clusters: every host of every cluster, with its load and its health (envoy.admin.v3.Clusters). */
+
+import type { Address } from '../net/connection.ts';
+import type { Runtime } from '../runtime.ts';
+import type { ClusterPool } from '../upstream/cluster.ts';
+import type { Host } from '../upstream/host.ts';
+import { type Reply, text } from './http-server.ts';
+import { compileRegexSearch } from './name-filter.ts';
+
+const edsHealth = { healthy: 'HEALTHY', unhealthy: 'UNHEALTHY', draining: 'DRAINING', degraded: 'DEGRADED' } as const;
+
+const ejected = (host: Host): boolean => host.ejectedUntilTick > performance.now();
+
+/** `isFixed` tells the clusters of the bootstrap file from those of the control plane. */
+export function clustersPage(runtime: Runtime, query: URLSearchParams, isFixed: (name: string) => boolean): Reply {
+  const filter = compileRegexSearch(query.get('filter'));
+  if ('fault' in filter) return text(filter.fault, 400);
+  const pools = [...runtime.clusterPools()].filter(({ config }) => filter.test === null || filter.test(config.name));
+  if (query.get('format') !== 'json') return text(pools.map((pool) => clusterText(pool, isFixed)).join(''));
+  const body = `${JSON.stringify({ cluster_statuses: pools.map((pool) => clusterStatus(pool, isFixed)) }, null, 1)}\n`;
+  return { status: 200, body, type: 'application/json' };
+}
+
+/** Counters first, then gauges, each in order, as Envoy lists them. */
+function hostCounters({ counters }: Host): Array<[name: string, value: number]> {
+  return [
+    ['cx_connect_fail', counters.cxConnectFail],
+    ['cx_total', counters.cxTotal],
+    ['rq_error', counters.rqError],
+    ['rq_success', counters.rqSuccess],
+    ['rq_timeout', counters.rqTimeout],
+    ['rq_total', counters.rqTotal],
+  ];
+}
+
+const hostGauges = (host: Host): Array<[name: string, value: number]> => [
+  ['cx_active', host.connections],
+  ['rq_active', host.active],
+  ['rq_pending_active', 0],
+];
+
+function healthFlags(host: Host): string {
+  const flags = [
+    host.endpoint.health === 'unhealthy' ? '/failed_eds_health' : '',
+    host.endpoint.health === 'degraded' ? '/degraded_eds_health' : '',
+    host.endpoint.health === 'draining' ? '/eds_status_draining' : '',
+    ejected(host) ? '/failed_outlier_check' : '',
+  ].join('');
+  return flags || 'healthy';
+}
+
+const addressText = ({ ip, port }: Address): string => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`);
+
+interface Placed {
+  readonly host: Host;
+  readonly priority: number;
+  readonly locality: { readonly region: string; readonly zone: string; readonly subzone: string };
+}
+
+const nowhere = { region: '', zone: '', subzone: '' };
+
+/** Hosts with what their locality says; those that come and go by original destination have none. */
+function placed(pool: ClusterPool): Placed[] {
+  const places = new Map(
+    pool.config.endpoints.flatMap((locality) => locality.endpoints.map((endpoint) => [endpoint, locality] as const)),
+  );
+  return [...pool.members()].map((host) => {
+    const locality = places.get(host.endpoint);
+    return { host, priority: locality?.priority ?? 0, locality: locality ?? nowhere };
+  });
+}
+
+function clusterText(pool: ClusterPool, isFixed: (name: string) => boolean): string {
+  const { config } = pool;
+  const { circuit } = config;
+  const line = (rest: string) => `${config.name}::${rest}\n`;
+  let out = line(`observability_name::${config.altStatName || config.name}`);
+  const limits = [
+    ['max_connections', circuit.maxConnections],
+    ['max_pending_requests', circuit.maxPending],
+    ['max_requests', circuit.maxRequests],
+    ['max_retries', circuit.maxRetries],
+  ];
+  for (const [name, value] of limits) out += line(`default_priority::${name}::${value}`);
+  out += line(`added_via_api::${!isFixed(config.name)}`);
+  for (const { host, priority, locality } of placed(pool)) {
+    const at = addressText(host.address);
+    const counts = [...hostCounters(host), ...hostGauges(host)].sort(([a], [b]) => (a < b ? -1 : 1));
+    const told: ReadonlyArray<readonly [string, string | number]> = [
+      ...counts,
+      ['hostname', host.endpoint.hostname],
+      ['health_flags', healthFlags(host)],
+      ['weight', host.endpoint.weight],
+      ['region', locality.region],
+      ['zone', locality.zone],
+      ['sub_zone', locality.subzone],
+      ['canary', 'false'],
+      ['priority', priority],
+      ['success_rate', -1],
+      ['local_origin_success_rate', -1],
+    ];
+    for (const [name, value] of told) out += line(`${at}::${name}::${value}`);
+  }
+  return out;
+}
+
+function clusterStatus(pool: ClusterPool, isFixed: (name: string) => boolean): object {
+  const { config } = pool;
+  const { circuit } = config;
+  return {
+    name: config.name,
+    ...(!isFixed(config.name) && { added_via_api: true }),
+    host_statuses: placed(pool).map(({ host, priority, locality }) => ({
+      address: { socket_address: { address: host.address.ip, port_value: host.address.port } },
+      // A value of zero is left out, as it is of any message.
+      stats: [
+        ...hostCounters(host).map(([name, value]) => ({ ...(value > 0 && { value: `${value}` }), name })),
+        ...hostGauges(host).map(([name, value]) => ({ type: 'GAUGE', ...(value > 0 && { value: `${value}` }), name })),
+      ],
+      health_status: {
+        eds_health_status: edsHealth[host.endpoint.health],
+        ...(ejected(host) && { failed_outlier_check: true }),
+      },
+      weight: host.endpoint.weight,
+      ...(host.endpoint.hostname !== '' && { hostname: host.endpoint.hostname }),
+      ...(priority > 0 && { priority }),
+      locality: {
+        ...(locality.region !== '' && { region: locality.region }),
+        ...(locality.zone !== '' && { zone: locality.zone }),
+        ...(locality.subzone !== '' && { sub_zone: locality.subzone }),
+      },
+    })),
+    circuit_breakers: {
+      thresholds: [
+        {
+          max_connections: circuit.maxConnections,
+          max_pending_requests: circuit.maxPending,
+          max_requests: circuit.maxRequests,
+          max_retries: circuit.maxRetries,
+        },
+      ],
+    },
+    observability_name: config.altStatName || config.name,
+  };
+}

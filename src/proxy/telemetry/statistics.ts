@@ -1,0 +1,259 @@
+/** The counters of one thread by what they count, kept over pushes under Envoy's names. */
+import type { Cluster, HttpManager, Listener, TcpProxy } from '../config/table.ts';
+import { isInternal } from '../http/client-address.ts';
+import type { Exchange } from '../http/exchange.ts';
+import {
+  ClusterCounters,
+  CodeCounters,
+  type FilterCounters,
+  gauges,
+  HttpCounters,
+  ListenerCounters,
+  OriginCounters,
+  TcpCounters,
+} from './counters.ts';
+import { Histogram } from './histogram.ts';
+import { label, StatList, type StatScope, scope } from './stat.ts';
+
+/** Names of each kind beyond this are counted together under `overflow`. */
+const maxNames = 10_000;
+
+/** Counters by name, found again without a look-up for the object that was asked for last. */
+class Named<T extends object> {
+  readonly byName = new Map<string, T>();
+  readonly #make: () => T;
+
+  constructor(make: () => T) {
+    this.#make = make;
+  }
+
+  get(name: string): T {
+    let found = this.byName.get(name);
+    if (found !== undefined) return found;
+    const kept = this.byName.size < maxNames ? name : 'overflow';
+    found = this.byName.get(kept) ?? this.#make();
+    this.byName.set(kept, found);
+    return found;
+  }
+}
+
+interface OfManager {
+  readonly http: HttpCounters;
+  /** The same answers once more under the listener's address. */
+  readonly listener: CodeCounters;
+}
+
+export class Statistics {
+  readonly #http = new Named(() => new HttpCounters());
+  readonly #tcp = new Named(() => new TcpCounters());
+  readonly #listeners = new Named(() => new ListenerCounters());
+  readonly #clusters = new Named(() => new ClusterCounters());
+  readonly #filters = new Named<FilterCounters>(() => ({}));
+  /** By `address prefix`. */
+  readonly #listenerHttp = new Named(() => new CodeCounters());
+  readonly #ofManager = new WeakMap<HttpManager, OfManager>();
+  readonly #ofCluster = new WeakMap<Cluster, ClusterCounters>();
+  #manager: HttpManager | null = null;
+  #managerCounters: OfManager | null = null;
+  #cluster: Cluster | null = null;
+  #clusterCounters: ClusterCounters | null = null;
+
+  http(manager: HttpManager): HttpCounters {
+    return this.#http.get(manager.statPrefix);
+  }
+
+  tcp(proxy: TcpProxy): TcpCounters {
+    return this.#tcp.get(proxy.statPrefix);
+  }
+
+  listener(listener: Listener): ListenerCounters {
+    return this.#listeners.get(listenerAddress(listener));
+  }
+
+  cluster(cluster: Cluster): ClusterCounters {
+    if (cluster === this.#cluster) return this.#clusterCounters!;
+    let counters = this.#ofCluster.get(cluster);
+    if (counters === undefined) {
+      counters = this.#clusters.get(cluster.altStatName || cluster.name);
+      this.#ofCluster.set(cluster, counters);
+    }
+    this.#cluster = cluster;
+    this.#clusterCounters = counters;
+    return counters;
+  }
+
+  /** Counters of a filter under its whole prefix, `http.ingress.rbac.`; fields are Envoy's names as they are. */
+  filter(prefix: string): FilterCounters {
+    return this.#filters.get(prefix);
+  }
+
+  #managed(exchange: Exchange): OfManager {
+    const { manager } = exchange;
+    if (manager === this.#manager) return this.#managerCounters!;
+    let counters = this.#ofManager.get(manager);
+    if (counters === undefined) {
+      const { statPrefix } = manager;
+      counters = {
+        http: this.#http.get(statPrefix),
+        listener: this.#listenerHttp.get(`${listenerAddress(exchange.listener)} ${statPrefix}`),
+      };
+      this.#ofManager.set(manager, counters);
+    }
+    this.#manager = manager;
+    this.#managerCounters = counters;
+    return counters;
+  }
+
+  /** A request has come. */
+  begin(exchange: Exchange): void {
+    const { http } = this.#managed(exchange);
+    http.downstreamRqTotal++;
+    http.downstreamRqActive++;
+  }
+
+  /** It is over, in whichever way. */
+  finish(exchange: Exchange): void {
+    const { http, listener } = this.#managed(exchange);
+    const { status, details } = exchange;
+    http.downstreamRqActive--;
+    if (exchange.protocol === 'HTTP/2') http.downstreamRqHttp2Total++;
+    else http.downstreamRqHttp1Total++;
+    http.downstreamCxRxBytesTotal += exchange.requestHeaderBytes + exchange.requestBodyBytes;
+    http.downstreamCxTxBytesTotal += exchange.responseHeaderBytes + exchange.responseBodyBytes;
+    if (status !== 0) {
+      http.downstreamRq.add(status);
+      listener.add(status);
+    }
+    http.downstreamRqTime.add(exchange.endTick - exchange.startTick);
+    if (details !== 'via_upstream') countDetails(http, exchange);
+    else http.rqTotal++;
+    if (exchange.cluster !== null) this.#charge(exchange, this.cluster(exchange.cluster));
+  }
+
+  /** The answer counts for the cluster that gave it or failed to (Envoy's router: chargeUpstreamCode). */
+  #charge(exchange: Exchange, counters: ClusterCounters): void {
+    const { status } = exchange;
+    if (status === 0) {
+      counters.upstreamRqCancelled++;
+      return;
+    }
+    counters.upstreamRq.add(status);
+    const origin = originOf(counters, fromInside(exchange));
+    origin.upstreamRq.add(status);
+    if (exchange.upstreamEndTick < 0) return;
+    const ms = exchange.upstreamEndTick - exchange.startTick;
+    counters.upstreamRqTime ??= new Histogram();
+    counters.upstreamRqTime.add(ms);
+    origin.upstreamRqTime.add(ms);
+  }
+
+  /** Everything that was counted, clusters that `tells` refuses left out. */
+  list(tells: (cluster: string, counters: ClusterCounters) => boolean): StatList {
+    const list = new StatList();
+    for (const [name, counters] of this.#clusters.byName)
+      if (tells(name, counters)) list.group(clusterScope(name), counters);
+    for (const [name, counters] of this.#http.byName) list.group(httpScope(name), counters);
+    for (const [name, counters] of this.#listeners.byName) list.group(listenerScope(name), counters);
+    for (const [key, codes] of this.#listenerHttp.byName) {
+      const [address, prefix] = key.split(' ');
+      const labels = [label('envoy_http_conn_manager_prefix', prefix), label('envoy_listener_address', address)];
+      list.codes(scope(`listener.${address}.http.${prefix}.`, 'listener.http.', ...labels), 'downstream_rq', codes);
+    }
+    for (const [name, counters] of this.#tcp.byName)
+      list.group(scope(`tcp.${name}.`, 'tcp.', label('envoy_tcp_prefix', name)), counters);
+    for (const [prefix, counters] of this.#filters.byName) {
+      const at = filterScope(prefix);
+      for (const [name, value] of Object.entries(counters)) list.add('counter', at, name, value);
+    }
+    return list;
+  }
+
+  /** POST /reset_counters. */
+  reset(): void {
+    const groups = [this.#http, this.#tcp, this.#listeners, this.#clusters, this.#filters, this.#listenerHttp];
+    for (const { byName } of groups) for (const counters of byName.values()) resetCounters(counters);
+  }
+}
+
+function resetCounters(counters: object): void {
+  if (counters instanceof CodeCounters) {
+    counters.clear();
+    return;
+  }
+  const fields = counters as Record<string, unknown>;
+  for (const [field, value] of Object.entries(fields)) {
+    if (typeof value === 'number') {
+      if (!gauges.has(field)) fields[field] = 0;
+    } else if (value !== null && !(value instanceof Histogram)) resetCounters(value as object);
+  }
+}
+
+export const clusterScope = (name: string): StatScope =>
+  scope(`cluster.${name}.`, 'cluster.', label('envoy_cluster_name', name));
+
+export const httpScope = (prefix: string): StatScope =>
+  scope(`http.${prefix}.`, 'http.', label('envoy_http_conn_manager_prefix', prefix));
+
+export const listenerScope = (address: string): StatScope =>
+  scope(`listener.${address}.`, 'listener.', label('envoy_listener_address', address));
+
+/** `http.ingress.rbac.` has the connection manager in a label; other prefixes stay in the name. */
+function filterScope(prefix: string): StatScope {
+  const http = /^http\.([^.]+)\.(.*)$/.exec(prefix);
+  if (http === null) return scope(prefix, prefix);
+  return scope(prefix, `http.${http[2]}`, label('envoy_http_conn_manager_prefix', http[1]));
+}
+
+/** As listeners are named in statistics: `127.0.0.1_8080`, `[__1]_8080`, or what their `stat_prefix` says. */
+function listenerAddress({ statPrefix, address: { host, port } }: Listener): string {
+  if (statPrefix !== '') return statPrefix;
+  if (host.startsWith('/')) return host;
+  return `${host.includes(':') ? `[${host.replaceAll(':', '_')}]` : host}_${port}`;
+}
+
+function originOf(counters: ClusterCounters, inside: boolean): OriginCounters {
+  const side = inside ? 'internal' : 'external';
+  counters[side] ??= new OriginCounters();
+  return counters[side];
+}
+
+/** Envoy calls a request internal when its one known caller has an address of a private network. */
+function fromInside(exchange: Exchange): boolean {
+  const { client, source, manager } = exchange;
+  if (client === source) return manager.useRemoteAddress && isInternal(client.ip);
+  return isInternal(client.ip);
+}
+
+/** How a request ended that no upstream answered, or not to its end. */
+function countDetails(http: HttpCounters, exchange: Exchange): void {
+  const { details, flags, route } = exchange;
+  if (details === 'route_not_found') {
+    http.noRoute++;
+    http.rqTotal++;
+    return;
+  }
+  if (details === 'direct_response' && route !== null) {
+    http.rqTotal++;
+    if (route.redirect !== null) http.rqRedirect++;
+    else http.rqDirectResponse++;
+    return;
+  }
+  if (exchange.cluster !== null || details === 'cluster_not_found') http.rqTotal++;
+  if (details === 'cluster_not_found') http.noCluster++;
+  else if (details === 'path_normalization_failed') http.downstreamRqFailedPathNormalization++;
+  else if (details === 'path_normalization_redirect') http.downstreamRqRedirectedWithNormalizedPath++;
+  else if (details === 'request_overall_timeout') http.downstreamRqTimeout++;
+  else if (details === 'request_header_timeout') http.downstreamRqHeaderTimeout++;
+  else if (details === 'max_duration_timeout') http.downstreamRqMaxDurationReached++;
+  else if (details === 'stream_idle_timeout') http.downstreamRqIdleTimeout++;
+  else if (details === 'request_payload_too_large') http.downstreamRqTooLarge++;
+  else if (details === 'response_payload_too_large') http.rsTooLarge++;
+  else if (details === 'upgrade_failed') http.downstreamRqWsOnNonWsRoute++;
+  if (flags === '') return;
+  if (flags.includes('DC') || flags.includes('DR')) http.downstreamRqRxReset++;
+  if (flags.includes('DPE')) http.downstreamCxProtocolError++;
+  if (exchange.status !== 0 && details.startsWith('upstream_reset_after_response_started')) {
+    http.rqResetAfterDownstreamResponseStarted++;
+    http.downstreamRqTxReset++;
+  }
+}
