@@ -3,7 +3,14 @@ export interface BenchOptions {
   provider?: string;
   cluster?: string;
   keep: boolean;
-  rounds: number;
+  /** How often each thing is measured; each bench has its own default. */
+  rounds?: number;
+  /** How long one measurement, or the soak, takes. */
+  seconds?: number;
+  /** Cases to run; all when there is none. */
+  cases: string[];
+  /** Other proxies to measure beside ours. */
+  peers?: string[];
   /** Folder for the results. */
   out: string;
   /** How this run was started. */

@@ -24,10 +24,8 @@ export function loadAverage(): number {
   return Number((loadavg()[0] ?? 0).toFixed(2));
 }
 
-const patienceMs = 180_000;
-
 /** Waits, three minutes at most, until the load is below one a core; what is measured in more says so by its load average. */
-export async function untilQuiet(progress: (line: string) => void): Promise<void> {
+export async function untilQuiet(progress: (line: string) => void, patienceMs = 180_000): Promise<void> {
   const deadline = Date.now() + patienceMs;
   if (loadAverage() < availableParallelism()) return;
   progress(`load average ${loadAverage()}: waiting for the machine to become quiet`);

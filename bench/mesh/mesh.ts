@@ -33,7 +33,7 @@ async function startBookinfo(cluster: Cluster): Promise<void> {
 }
 
 async function measure(cluster: Cluster, client: KubeClient, options: BenchOptions): Promise<MeshResults> {
-  const { rounds, progress, command } = options;
+  const { rounds = 10, progress, command } = options;
   const loads: Record<string, number> = {};
   const part = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
     await untilQuiet(progress);

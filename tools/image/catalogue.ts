@@ -6,6 +6,7 @@ import { type Bundle, bundlePrograms, bundleSample } from '../bundle.ts';
 import { type Image, type ImageConfig, writeArchive } from './archive.ts';
 import { compileCache, compileCacheEnv } from './compile-cache.ts';
 import { hostFiles, present, tree } from './host-files.ts';
+import { proxyEnvironment, proxyNodeFlags } from './proxy-settings.ts';
 import type { TarEntry } from './tar.ts';
 
 const top = join(import.meta.dirname, '../..');
@@ -99,16 +100,15 @@ function re2js(): TarEntry[] {
   return tree(join(top, 'node_modules/re2js'), 'app/node_modules/re2js', wanted);
 }
 
-/**
- * Starts Node, for the proxy with a small young generation, one allocation arena and few threads: 9 MB less beside every pod,
- * at no measurable cost per request (docs/adr/0015-proxy-memory.md). A sidecar's arguments are `iptables … -- proxy …`.
- */
+/** Starts Node, for the proxy with settings of its own. A sidecar's arguments are `iptables … -- proxy …`. */
 const launcher = [
   '#!/bin/sh',
   'case " $* " in',
   '  " proxy "*|" iptables "*" -- proxy "*)',
-  '    export MALLOC_ARENA_MAX=1 UV_THREADPOOL_SIZE=2',
-  '    exec /usr/local/bin/node --max-semi-space-size=2 --v8-pool-size=1 /app/main.mjs "$@" ;;',
+  `    export ${Object.entries(proxyEnvironment)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(' ')}`,
+  `    exec /usr/local/bin/node ${proxyNodeFlags.join(' ')} /app/main.mjs "$@" ;;`,
   '  *) exec /usr/local/bin/node /app/main.mjs "$@" ;;',
   'esac',
 ];
