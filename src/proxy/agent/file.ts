@@ -8,7 +8,7 @@ import { createRuntime, type Runtime } from '../runtime.ts';
 import { IstioMetrics } from '../telemetry/istio-metrics.ts';
 import type { Log } from '../telemetry/log.ts';
 import { proxyStats } from '../telemetry/proxy-stats.ts';
-import { createTelemetry } from '../telemetry/telemetry.ts';
+import { ProxyTelemetry } from '../telemetry/telemetry.ts';
 import { workloadOfNode } from '../telemetry/workload.ts';
 import { Lifecycle } from './lifecycle.ts';
 
@@ -26,7 +26,12 @@ export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number,
   const startedAtMs = Date.now();
   const workload = workloadOfNode(node?.metadata);
   const metrics = workload && new IstioMetrics({ workload, principal: '' });
-  const runtime = await createRuntime({ table, secrets, telemetry: createTelemetry(metrics) });
+  const telemetry = new ProxyTelemetry({
+    metrics,
+    node: { id: node?.id ?? '', cluster: node?.cluster ?? '', zone: node?.locality?.zone ?? '' },
+    secrets,
+  });
+  const runtime = await createRuntime({ table, secrets, telemetry });
   const lifecycle = new Lifecycle({
     beginDrain() {
       runtime.draining = true;
@@ -67,7 +72,11 @@ export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number,
       node: nodeJson(bootstrap),
       commandLine: { drain_time: `${drainMs / 1000}s`, mode: 'Serve', concurrency: 1 },
       stats: () =>
-        proxyStats(runtime, subscription?.state ?? null, state() === 'LIVE', { unusedClusters: true, tells }),
+        proxyStats(runtime, subscription?.state ?? null, state() === 'LIVE', {
+          unusedClusters: true,
+          tells,
+          spans: (list) => telemetry.listSpans(list),
+        }),
       metrics: () => metrics?.text() ?? '',
       state,
       failHealth: (failed) => lifecycle.failHealth(failed),
@@ -86,6 +95,7 @@ export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number,
   const ended = lifecycle.ended.then(async () => {
     server?.close();
     await subscription?.stop();
+    await telemetry.flushSpans(runtime, 1000);
     await runtime.close();
   });
   return { runtime, adminPort: server?.port ?? 0, lifecycle, ended };

@@ -21,7 +21,7 @@ import { IstioMetrics } from '../telemetry/istio-metrics.ts';
 import type { Log } from '../telemetry/log.ts';
 import { proxyStats } from '../telemetry/proxy-stats.ts';
 import { prometheusText } from '../telemetry/stat.ts';
-import { createTelemetry } from '../telemetry/telemetry.ts';
+import { ProxyTelemetry } from '../telemetry/telemetry.ts';
 import { workloadOfNode } from '../telemetry/workload.ts';
 import { appProbes } from './app-probe.ts';
 import { keepCertificate } from './certificate.ts';
@@ -68,10 +68,15 @@ export async function startPod(environment: Environment, log: Log, at: string | 
   });
   const workload = workloadOfNode(environment.metadata);
   const istioMetrics = workload && new IstioMetrics({ workload, principal: environment.identity });
+  const telemetry = new ProxyTelemetry({
+    metrics: istioMetrics,
+    node: { id: environment.nodeId, cluster: environment.cluster, zone: '' },
+    secrets,
+  });
   const runtime = await createRuntime({
     table: emptyTable,
     secrets,
-    telemetry: createTelemetry(istioMetrics),
+    telemetry,
     interception,
   });
 
@@ -125,7 +130,12 @@ export async function startPod(environment: Environment, log: Log, at: string | 
   subscription.start();
 
   const isReady = () => applied && certificate.current !== null && lifecycle.accepts;
-  const stats = () => proxyStats(runtime, subscription.state, isReady(), { unusedClusters: false, tells: null });
+  const stats = () =>
+    proxyStats(runtime, subscription.state, isReady(), {
+      unusedClusters: false,
+      tells: null,
+      spans: (list) => telemetry.listSpans(list),
+    });
   const metrics = () => istioMetrics?.text() ?? '';
   const ready: Routes[string] = () =>
     isReady() ? text('') : text(`${notReady(applied, certificate.current !== null, lifecycle)}\n`, 503);
@@ -203,6 +213,7 @@ export async function startPod(environment: Environment, log: Log, at: string | 
     certificate.stop();
     for (const server of servers) server.close();
     await subscription.stop();
+    await telemetry.flushSpans(runtime, 1000);
     await runtime.close();
   });
   return {

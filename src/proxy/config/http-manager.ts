@@ -19,6 +19,7 @@ import { compileRbac } from './rbac.ts';
 import type { References } from './references.ts';
 import { compileRoutes } from './route.ts';
 import type { Fault, HttpManager, Rbac, RouteTable } from './table.ts';
+import { compileTracing } from './tracing.ts';
 
 const known =
   words(`codec_type stat_prefix rds route_config http_filters tracing common_http_protocol_options http_protocol_options
@@ -59,6 +60,7 @@ export function compileHttpManager(
     rbac: filters.rbac,
     fault: filters.fault,
     accessLogs: compileAccessLogs(field, message.accessLog),
+    tracing: compileTracing(field.at('tracing'), message.tracing),
     serverName: message.serverName || 'envoy',
     serverHeader: serverHeaders[message.serverHeaderTransformation] ?? 'overwrite',
     useRemoteAddress: message.useRemoteAddress ?? false,

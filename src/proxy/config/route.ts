@@ -21,6 +21,7 @@ import { metadataOf, originOf } from './origin.ts';
 import { compilePerFilter, type PerFilter } from './per-filter.ts';
 import { compileHeader, compileString } from './string-match.ts';
 import type { DomainIndex, Redirect, Route, RouteMatch, RouteTable, VirtualHost } from './table.ts';
+import { compileDecorator, compileRouteTracing } from './tracing.ts';
 
 const knownTable = words(`name virtual_hosts response_headers_to_add response_headers_to_remove request_headers_to_add
   request_headers_to_remove validate_clusters max_direct_response_body_size_bytes ignore_port_in_host_matching
@@ -30,7 +31,7 @@ const knownHost =
   response_headers_to_remove typed_per_filter_config include_request_attempt_count include_attempt_count_in_response
   retry_policy request_mirror_policies metadata`);
 const knownRoute =
-  words(`name match route redirect direct_response metadata decorator typed_per_filter_config request_headers_to_add
+  words(`name match route redirect direct_response metadata decorator tracing typed_per_filter_config request_headers_to_add
   request_headers_to_remove response_headers_to_add response_headers_to_remove tracing stat_prefix`);
 const knownMatch =
   words(`prefix path safe_regex connect_matcher path_separated_prefix case_sensitive runtime_fraction headers
@@ -130,6 +131,8 @@ function compileRoute(field: Field, route: RouteMessage, host: VirtualHostMessag
     responseHeaders: response,
     fault: perFilter.fault ?? null,
     rbac: perFilter.rbac ?? null,
+    decorator: compileDecorator(field.at('decorator'), route.decorator),
+    tracing: compileRouteTracing(field.at('tracing'), route.tracing),
     origin: originOf(route.metadata),
     metadata: metadataOf(route.metadata),
   };

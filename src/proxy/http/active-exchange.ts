@@ -3,6 +3,7 @@ import type { Cluster, Endpoint, HttpManager, Listener, Route, VirtualHost } fro
 import type { Address, ConnectionFacts, PeerIdentity } from '../net/connection.ts';
 import { output } from '../net/output.ts';
 import { withFlag } from '../telemetry/response-flags.ts';
+import type { Trace } from '../telemetry/trace.ts';
 import type { Exchange } from './exchange.ts';
 import type { Plane } from './plane.ts';
 import type { ServerStream } from './server-stream.ts';
@@ -67,6 +68,9 @@ export class ActiveExchange implements Exchange {
   upstreamLocal: Address | null = null;
   upstreamMtls = false;
   attempts = 0;
+  /** Null until it is settled, or when there is none. */
+  trace: Trace | null = null;
+  traced = false;
   /** Headers that the proxy made or changed, for whoever looks them up later: name, value, name, value. */
   private madeRequest: string[] | null = null;
   private madeResponse: string[] | null = null;
@@ -102,6 +106,14 @@ export class ActiveExchange implements Exchange {
 
   get peer(): PeerIdentity | null {
     return this.connection.peer;
+  }
+
+  get traceId(): string {
+    return this.trace?.traceId ?? '';
+  }
+
+  get spanId(): string {
+    return this.trace?.spanId ?? '';
   }
 
   get mtls(): boolean {

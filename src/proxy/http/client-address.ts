@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import type { Address } from '../net/connection.ts';
 import { cidrContains } from './cidr.ts';
+import type { Exchange } from './exchange.ts';
 
 /**
  * The caller that x-forwarded-for tells of, trusting as many hops as configured (Envoy: xff_num_trusted_hops). Without
@@ -30,4 +31,10 @@ const internalRanges = [
 /** RFC 1918, RFC 4193 and loopback: Envoy's default for internal addresses. */
 export function isInternal(ip: string): boolean {
   return internalRanges.some((range) => cidrContains(range, ip));
+}
+
+/** Envoy calls a request internal when its one known caller has an address of a private network. */
+export function fromInside({ client, source, manager }: Pick<Exchange, 'client' | 'source' | 'manager'>): boolean {
+  if (client === source) return manager.useRemoteAddress && isInternal(client.ip);
+  return isInternal(client.ip);
 }

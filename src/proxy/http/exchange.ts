@@ -25,6 +25,9 @@ export interface Exchange extends RequestFacts {
   readonly requestBodyBytes: number;
   readonly responseHeaderBytes: number;
   readonly responseBodyBytes: number;
+  /** Of the request's span, lower-case hex; '' when it is not traced. */
+  readonly traceId: string;
+  readonly spanId: string;
   /** What the caller was answered; 0 when it left before an answer. */
   readonly status: number;
   /** Envoy's short response flags (UF, UH, URX, UT, NR, UO, UC, DC, LR, DPE, FI, DI, SI, UMSDR…), `,` between; '' for none. */

@@ -3,6 +3,7 @@ import { edit, type HeaderEdit } from '../codec/header-edit.ts';
 import { idSet, knownId } from '../codec/header-names.ts';
 import type { Forward, HttpManager, Route, VirtualHost, WeightedCluster } from '../config/table.ts';
 import type { PeerIdentity } from '../net/connection.ts';
+import { injectTrace } from '../telemetry/trace.ts';
 import type { ActiveExchange } from './active-exchange.ts';
 import { clientAddress, isInternal } from './client-address.ts';
 import { mutate } from './mutation.ts';
@@ -173,14 +174,15 @@ export function editRequest(
     if (id === teId) te = i;
     if (neverSent[id] === 1) edit.skip(i);
     if (id === attemptCountId && virtualHost.includeAttemptCount) edit.skip(i);
-    if (id === requestIdId && exchange.requestId !== '') edit.skip(i);
   }
   if (request.nominates) dropNominated(exchange, edit);
   // `te: trailers` alone means something beyond this hop (RFC 9110 §10.1.4).
   if (te >= 0 && request.value(te).toLowerCase().includes('trailers')) edit.add('te', 'trailers');
   editForwarded(exchange);
   editClientCert(exchange);
-  if (exchange.requestId !== '') edit.add('x-request-id', exchange.requestId);
+  // Before the request's id is written: the decision to trace is part of it.
+  if (manager.tracing !== null) injectTrace(exchange, manager.tracing, edit);
+  if (exchange.requestId !== '') edit.set('x-request-id', exchange.requestId);
   if (!manager.suppressEnvoyHeaders && forward.timeoutMs > 0)
     edit.add('x-envoy-expected-rq-timeout-ms', String(forward.timeoutMs));
   if (virtualHost.includeAttemptCount) edit.add('x-envoy-attempt-count', String(exchange.attempts));

@@ -92,7 +92,18 @@ export class HttpCounters {
   /** Counted as `downstream_rq_completed` and `downstream_rq_Nxx`. */
   readonly downstreamRq: CodeCounters = new CodeCounters();
   readonly downstreamRqTime: Histogram = new Histogram();
+  /** Null until a request is considered. */
+  tracing: TracingCounters | null = null;
   readonly downstreamCxLengthMs: Histogram = new Histogram();
+}
+
+/** Counted under `http.PREFIX.tracing.`. */
+export class TracingCounters {
+  randomSampling = 0;
+  serviceForced = 0;
+  clientEnabled = 0;
+  notTraceable = 0;
+  healthCheck = 0;
 }
 
 /** Of one listener's address. */

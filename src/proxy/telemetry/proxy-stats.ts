@@ -12,6 +12,8 @@ import { clusterScope } from './statistics.ts';
 const maxClusters = 1000;
 
 export interface StatChoice {
+  /** Adds what became of spans. */
+  readonly spans?: (list: StatList) => void;
   /** Clusters that nothing was sent to are told as well. */
   readonly unusedClusters: boolean;
   /** Null tells every name (Envoy: StatsConfig.stats_matcher). */
@@ -32,6 +34,7 @@ export function proxyStats(runtime: Runtime, ads: AdsState | null, live: boolean
   for (const pool of runtime.clusterPools())
     if (told.has(pool.config.altStatName || pool.config.name)) clusterGauges(list, pool);
   serverStats(list, runtime, live);
+  choice.spans?.(list);
   if (ads !== null) controlPlaneStats(list, ads);
   return choice.tells === null ? list.stats : list.stats.filter(({ name }) => choice.tells!(name));
 }

@@ -1,6 +1,6 @@
 /** The counters of one thread by what they count, kept over pushes under Envoy's names. */
 import type { Cluster, HttpManager, Listener, TcpProxy } from '../config/table.ts';
-import { isInternal } from '../http/client-address.ts';
+import { fromInside } from '../http/client-address.ts';
 import type { Exchange } from '../http/exchange.ts';
 import {
   ClusterCounters,
@@ -11,9 +11,11 @@ import {
   ListenerCounters,
   OriginCounters,
   TcpCounters,
+  TracingCounters,
 } from './counters.ts';
 import { Histogram } from './histogram.ts';
 import { label, StatList, type StatScope, scope } from './stat.ts';
+import type { TraceReason } from './trace.ts';
 
 /** Names of each kind beyond this are counted together under `overflow`. */
 const maxNames = 10_000;
@@ -109,6 +111,16 @@ export class Statistics {
     const { http } = this.#managed(exchange);
     http.downstreamRqTotal++;
     http.downstreamRqActive++;
+  }
+
+  /** Whether it is traced has been decided. */
+  traced(exchange: Exchange, reason: TraceReason): void {
+    const { http } = this.#managed(exchange);
+    http.tracing ??= new TracingCounters();
+    if (reason === 'sampled') http.tracing.randomSampling++;
+    else if (reason === 'service') http.tracing.serviceForced++;
+    else if (reason === 'client') http.tracing.clientEnabled++;
+    else http.tracing.notTraceable++;
   }
 
   /** It is over, in whichever way. */
@@ -215,13 +227,6 @@ function originOf(counters: ClusterCounters, inside: boolean): OriginCounters {
   const side = inside ? 'internal' : 'external';
   counters[side] ??= new OriginCounters();
   return counters[side];
-}
-
-/** Envoy calls a request internal when its one known caller has an address of a private network. */
-function fromInside(exchange: Exchange): boolean {
-  const { client, source, manager } = exchange;
-  if (client === source) return manager.useRemoteAddress && isInternal(client.ip);
-  return isInternal(client.ip);
 }
 
 /** How a request ended that no upstream answered, or not to its end. */

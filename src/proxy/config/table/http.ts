@@ -2,6 +2,7 @@ import type { StringMatch } from '../match.ts';
 import type { AccessLogSink } from './listener.ts';
 import type { Rbac } from './rbac.ts';
 import type { HeaderMatch } from './route.ts';
+import type { Tracing } from './tracing.ts';
 
 export interface HttpManager {
   readonly statPrefix: string;
@@ -14,6 +15,8 @@ export interface HttpManager {
   readonly rbac: readonly Rbac[];
   readonly fault: Fault | null;
   readonly accessLogs: readonly AccessLogSink[];
+  /** Null when nothing is traced. */
+  readonly tracing: Tracing | null;
   readonly serverName: string;
   readonly serverHeader: 'overwrite' | 'appendIfAbsent' | 'passThrough';
   readonly useRemoteAddress: boolean;

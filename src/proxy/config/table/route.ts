@@ -2,6 +2,7 @@ import type { StringMatch } from '../match.ts';
 import type { Metadata } from './cluster.ts';
 import type { Cors, Fault, HeaderMutation } from './http.ts';
 import type { Rbac } from './rbac.ts';
+import type { Decorator, RouteTracing } from './tracing.ts';
 
 export interface RouteTable {
   readonly name: string;
@@ -40,6 +41,8 @@ export interface Route {
   readonly responseHeaders: HeaderMutation | null;
   readonly fault: Fault | null;
   readonly rbac: readonly Rbac[] | null;
+  readonly decorator: Decorator | null;
+  readonly tracing: RouteTracing | null;
   /** From Istio's metadata: the resource that made the route, `kind namespace/name`; '' when unknown. */
   readonly origin: string;
   readonly metadata: Metadata | null;
