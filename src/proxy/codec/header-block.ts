@@ -83,6 +83,14 @@ export class HeaderBlock {
     return this.bytes.toString('latin1', this.at[index * 4 + 2], this.at[index * 4 + 3]);
   }
 
+  /** Whether a field's value begins with these characters. */
+  valueStartsWith(index: number, text: string): boolean {
+    const start = this.at[index * 4 + 2];
+    if (this.at[index * 4 + 3] - start < text.length) return false;
+    for (let i = 0; i < text.length; i++) if (this.bytes[start + i] !== text.charCodeAt(i)) return false;
+    return true;
+  }
+
   /** Place of the first field with this id at or after `from`, or -1. */
   find(id: number, from = 0): number {
     for (let i = from; i < this.count; i++) if (this.ids[i] === id) return i;

@@ -20,7 +20,7 @@ export class HeaderEdit {
     this.addedBytes = 0;
     if (block !== null) {
       if (block.count > this.skipped.length) this.skipped = new Uint8Array(block.count * 2);
-      this.skipped.fill(0, 0, block.count);
+      for (let i = 0; i < block.count; i++) this.skipped[i] = 0;
     }
     return this;
   }

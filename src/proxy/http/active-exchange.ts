@@ -1,4 +1,5 @@
 import { HeaderBlock } from '../codec/header-block.ts';
+import { knownId } from '../codec/header-names.ts';
 import type { Cluster, Endpoint, HttpManager, Listener, Route, VirtualHost } from '../config/table.ts';
 import type { Address, ConnectionFacts, PeerIdentity } from '../net/connection.ts';
 import { output } from '../net/output.ts';
@@ -7,6 +8,8 @@ import type { Trace } from '../telemetry/trace.ts';
 import type { Exchange } from './exchange.ts';
 import type { Plane } from './plane.ts';
 import type { ServerStream } from './server-stream.ts';
+
+const contentTypeId = knownId('content-type');
 
 /** Stands for headers that are not there (any more). */
 const noHeaders = new HeaderBlock();
@@ -99,9 +102,14 @@ export class ActiveExchange implements Exchange {
     this.scheme = connection.tls ? 'https' : 'http';
     this.client = connection.remote;
     this.random = Math.floor(Math.random() * 1_000_000);
-    this.startedAtMs = Date.now();
+    this.startedAtMs = output.wallMs;
     this.startTick = output.tick;
     plane.statistics.begin(this);
+  }
+
+  get grpc(): boolean {
+    const at = this.request.find(contentTypeId);
+    return at >= 0 && this.request.valueStartsWith(at, 'application/grpc');
   }
 
   get peer(): PeerIdentity | null {

@@ -19,6 +19,8 @@ export interface Exchange extends RequestFacts {
   readonly upstreamFirstByteTick: number;
   readonly upstreamEndTick: number;
   readonly endTick: number;
+  /** Whether the request's content type is gRPC's. */
+  readonly grpc: boolean;
   /** The path as it came, before normalisation and rewriting. */
   readonly originalPath: string;
   readonly requestHeaderBytes: number;

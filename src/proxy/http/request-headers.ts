@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { edit, type HeaderEdit } from '../codec/header-edit.ts';
 import { idSet, knownId } from '../codec/header-names.ts';
 import type { Forward, HttpManager, Route, VirtualHost, WeightedCluster } from '../config/table.ts';
@@ -7,6 +6,7 @@ import { injectTrace } from '../telemetry/trace.ts';
 import type { ActiveExchange } from './active-exchange.ts';
 import { clientAddress, isInternal } from './client-address.ts';
 import { mutate } from './mutation.ts';
+import { makeRequestId } from './request-id.ts';
 
 /** Of one hop only (RFC 9110 §7.6.1), or written anew. */
 const neverSent = idSet(
@@ -75,7 +75,7 @@ export function receiveHeaders(exchange: ActiveExchange): void {
     manager.generateRequestId &&
     (idAt < 0 || (manager.useRemoteAddress && !manager.preserveExternalRequestId && !isInternal(exchange.client.ip)))
   ) {
-    exchange.requestId = randomUUID();
+    exchange.requestId = makeRequestId();
   }
 }
 
@@ -206,10 +206,10 @@ export function editRequest(
   mutate(weighted.requestHeaders, edit, exchange, noteRequest);
   mutate(route.requestHeaders, edit, exchange, noteRequest);
   mutate(virtualHost.requestHeaders, edit, exchange, noteRequest);
-  const named = edit.get(':authority') ?? (edit.count > 0 ? addedHost() : null);
+  const named = addedHost();
   if (named !== null) {
     authority = named;
-    edit.remove(':authority');
+    edit.removeAdded(':authority');
     edit.removeAdded('host');
   }
   // Host stays where it is unless it says something else now; an absolute target overrides it (RFC 9112 §3.2.2).
@@ -230,8 +230,9 @@ export function editRequest(
   return edit;
 }
 
-/** A route's header changes may name `host` themselves. */
+/** A route's header changes may name the host themselves, under either name. */
 function addedHost(): string | null {
-  for (let i = 0; i < edit.count; i++) if (edit.names[i] === 'host') return edit.values[i];
+  for (let i = 0; i < edit.count; i++)
+    if (edit.names[i] === ':authority' || edit.names[i] === 'host') return edit.values[i];
   return null;
 }

@@ -2,6 +2,7 @@ import type { HeaderBlock } from '../codec/header-block.ts';
 import type { HeaderEdit } from '../codec/header-edit.ts';
 import { idSet, knownId } from '../codec/header-names.ts';
 import type { WeightedCluster } from '../config/table.ts';
+import { output } from '../net/output.ts';
 import type { ActiveExchange } from './active-exchange.ts';
 import { addCorsHeaders } from './cors.ts';
 import { mutate } from './mutation.ts';
@@ -25,7 +26,7 @@ let dateSecond = 0;
 
 /** The IMF-fixdate of now (RFC 9110 §5.6.7), made once a second. */
 function httpDate(): string {
-  const now = Date.now();
+  const now = output.wallMs;
   const second = Math.floor(now / 1000);
   if (second !== dateSecond) {
     dateSecond = second;
@@ -52,7 +53,9 @@ export function addResponseHeaders(exchange: ActiveExchange, edit: HeaderEdit, w
     manager.serverHeader === 'overwrite' ||
     (manager.serverHeader === 'appendIfAbsent' && upstream.find(serverId) < 0)
   ) {
-    edit.set('server', manager.serverName);
+    for (let i = upstream.find(serverId); i >= 0; i = upstream.find(serverId, i + 1)) edit.skip(i);
+    edit.removeAdded('server');
+    edit.add('server', manager.serverName);
   }
 }
 

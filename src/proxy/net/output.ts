@@ -17,10 +17,23 @@ export class Output {
   private depth = 0;
   /** `performance.now()` when this turn began: the clock of everything that happens within it. */
   tick = 0;
+  /** What to add to a tick for the time of day, looked up again once a second. */
+  private wallOffsetMs = 0;
+  private wallReadTick = Number.NEGATIVE_INFINITY;
 
   /** Every callback that may send begins with `enter` and ends with `leave`. */
   enter(): void {
     if (this.depth++ === 0) this.tick = performance.now();
+  }
+
+  /** Milliseconds since the epoch when this turn began. */
+  get wallMs(): number {
+    const { tick } = this;
+    if (tick - this.wallReadTick > 1000) {
+      this.wallReadTick = performance.now();
+      this.wallOffsetMs = Date.now() - this.wallReadTick;
+    }
+    return Math.floor(tick + this.wallOffsetMs);
   }
 
   leave(): void {
@@ -75,7 +88,7 @@ export class Output {
 
   /** Text in ISO 8859-1; control characters become spaces and what does not fit `?`, so that no text can end a line. */
   putText(text: string): void {
-    if (text.length > 20 && !unwritable.test(text)) {
+    if (text.length > 96 && !unwritable.test(text)) {
       this.length += this.bytes.write(text, this.length, 'latin1');
       return;
     }

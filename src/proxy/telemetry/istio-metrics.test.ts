@@ -29,7 +29,7 @@ function exchange(more: object = {}): Exchange {
     requestBodyBytes: 2,
     responseHeaderBytes: 3,
     responseBodyBytes: 4,
-    header: () => null,
+    grpc: false,
     responseHeader: () => null,
     responseTrailer: () => null,
     ...more,
@@ -59,7 +59,7 @@ test('gRPC has its status, a refused caller its identity', (t) => {
   const counted = metrics();
   counted.http(
     exchange({
-      header: (name: string) => (name === 'content-type' ? 'application/grpc' : null),
+      grpc: true,
       responseTrailer: () => '5',
     }),
   );

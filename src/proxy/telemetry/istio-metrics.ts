@@ -60,10 +60,9 @@ export class IstioMetrics {
   }
 
   #httpSeries(exchange: Exchange): HttpSeries {
-    const { connection, status, flags } = exchange;
+    const { connection, status, flags, grpc } = exchange;
     const place = exchange.endpoint ?? exchange.cluster ?? exchange.listener;
     const principal = connection.peer?.principal ?? '';
-    const grpc = exchange.header('content-type')?.startsWith('application/grpc') ?? false;
     const grpcStatus = grpc
       ? (exchange.responseTrailer('grpc-status') ?? exchange.responseHeader('grpc-status') ?? '')
       : '';
