@@ -20,14 +20,19 @@ function statusLine(status: number): Buffer {
   return line;
 }
 
+/** Fields of the head that was written last. */
+export const lastHead = { fields: 0 };
+
 /** Fields that were not skipped, in runs as long as the received bytes allow; then those that were added. */
 function putFields(block: HeaderBlock | null, edit: HeaderEdit): void {
+  let fields = edit.count;
   if (block !== null) {
     const { count, at } = block;
     for (let i = 0; i < count; i++) {
       if (edit.skips(i)) continue;
       let last = i;
       while (last + 1 < count && !edit.skips(last + 1)) last++;
+      fields += last - i + 1;
       output.put(block.bytes, at[i * 4], last + 1 < count ? at[(last + 1) * 4] : block.length - 2);
       i = last;
     }
@@ -40,24 +45,31 @@ function putFields(block: HeaderBlock | null, edit: HeaderEdit): void {
     output.putCrlf();
   }
   output.putCrlf();
+  lastHead.fields = fields;
 }
 
 const version11 = Buffer.from(' HTTP/1.1\r\n');
 
+/** Returns the bytes of the head. */
 export function putRequestHead(
   transport: Transport,
   method: string,
   target: string,
   block: HeaderBlock,
   edit: HeaderEdit,
-): void {
+): number {
   output.claim(transport, block.length + edit.addedBytes + method.length + target.length + 64);
+  const start = output.length;
   output.putText(method);
   output.putByte(32);
   output.putText(target);
   output.put(version11, 0, version11.length);
   putFields(block, edit);
+  return output.length - start;
 }
+
+/** Length of a status line on the wire, its line end included. */
+export const statusLineBytes = (status: number): number => statusLine(status).length;
 
 export function putResponseHead(
   transport: Transport,

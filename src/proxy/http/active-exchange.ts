@@ -5,7 +5,7 @@ import type { Address, ConnectionFacts, PeerIdentity } from '../net/connection.t
 import { output } from '../net/output.ts';
 import { withFlag } from '../telemetry/response-flags.ts';
 import type { Trace } from '../telemetry/trace.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange, UpstreamFacts } from './exchange.ts';
 import type { Plane } from './plane.ts';
 import type { ServerStream } from './server-stream.ts';
 
@@ -70,6 +70,17 @@ export class ActiveExchange implements Exchange {
   upstreamRemote: Address | null = null;
   upstreamLocal: Address | null = null;
   upstreamMtls = false;
+  upstream: UpstreamFacts | null = null;
+  attemptTick = -1;
+  upstreamSendTick = -1;
+  upstreamSentTick = -1;
+  responseTick = -1;
+  upstreamHeadBytes = 0;
+  /** Fields of the heads that were sent. */
+  upstreamFieldCount = 0;
+  responseFieldCount = 0;
+  attempted: Address[] | null = null;
+  localReplyBody = '';
   attempts = 0;
   /** Null until it is settled, or when there is none. */
   trace: Trace | null = null;
@@ -179,6 +190,27 @@ export class ActiveExchange implements Exchange {
     return this.trailers === null ? null : this.trailers.get(name);
   }
 
+  get requestFieldCount(): number {
+    return this.request.count;
+  }
+
+  receivedFieldBytes(): number {
+    return fieldBytes(this.request);
+  }
+
+  receivedResponseBytes(): { head: number; fields: number } {
+    return { head: this.response.length, fields: fieldBytes(this.response) };
+  }
+
+  receivedIdBytes(): number {
+    const came = this.request.get('x-request-id');
+    return came === null ? 0 : 'x-request-id'.length + came.length;
+  }
+
+  trailerBytes(): number {
+    return this.trailers === null ? 0 : fieldBytes(this.trailers) - this.trailers.count * 3;
+  }
+
   noteRequestHeader(name: string, value: string): void {
     this.madeRequest ??= [];
     this.madeRequest.push(name, value);
@@ -192,6 +224,13 @@ export class ActiveExchange implements Exchange {
   addFlag(flag: string): void {
     this.flags = withFlag(this.flags, flag);
   }
+}
+
+/** Names, values and the colon and line end of each field, as Envoy counts what it reads. */
+function fieldBytes({ count, at }: HeaderBlock): number {
+  let bytes = 0;
+  for (let i = 0; i < count * 4; i += 4) bytes += at[i + 1] - at[i] + (at[i + 3] - at[i + 2]) + 3;
+  return bytes;
 }
 
 function made(pairs: string[] | null, name: string): string | null {

@@ -1,5 +1,5 @@
 import type { Cluster, Endpoint, HttpManager, Listener, Route, TcpProxy, VirtualHost } from '../config/table.ts';
-import type { Address, ConnectionFacts } from '../net/connection.ts';
+import type { Address, CertificateFacts, ConnectionFacts } from '../net/connection.ts';
 import type { RequestFacts } from './facts.ts';
 
 /**
@@ -47,6 +47,32 @@ export interface Exchange extends RequestFacts {
   readonly upstreamLocal: Address | null;
   /** Whether the upstream connection was mutual TLS. */
   readonly upstreamMtls: boolean;
+  /** Null before one stood. */
+  readonly upstream: UpstreamFacts | null;
+  /** When the latest attempt began, was first sent, and was sent whole; -1 for what was not reached. */
+  readonly attemptTick: number;
+  readonly upstreamSendTick: number;
+  readonly upstreamSentTick: number;
+  /** When the response's head left for the caller. */
+  readonly responseTick: number;
+  /** Of the heads on the wire: received fields, sent request, received response. */
+  receivedFieldBytes(): number;
+  readonly upstreamHeadBytes: number;
+  /** Fields of the heads: received, sent to the upstream, sent to the caller. */
+  readonly requestFieldCount: number;
+  readonly upstreamFieldCount: number;
+  readonly responseFieldCount: number;
+  receivedResponseBytes(): { readonly head: number; readonly fields: number };
+  /** x-request-id when this proxy made or changed it; ''. */
+  readonly requestId: string;
+  /** Name and value of the one that came; 0 without one. */
+  receivedIdBytes(): number;
+  /** Names and values of the response's trailers. */
+  trailerBytes(): number;
+  /** Addresses of all attempts; null when there was one at most. */
+  readonly attempted: readonly Address[] | null;
+  /** Of an answer of the proxy itself; ''. */
+  readonly localReplyBody: string;
   /** Attempts made, the first included; 0 when none was. */
   readonly attempts: number;
   /** Header of the request as it was sent on, or as it came when it was not; knows the pseudo-headers. */
@@ -55,6 +81,25 @@ export interface Exchange extends RequestFacts {
   responseHeader(name: string): string | null;
   /** Trailer of the response, or null. */
   responseTrailer(name: string): string | null;
+}
+
+/** The upstream connection that served a request or a relay. Ticks are those of `performance.now()`. */
+export interface UpstreamFacts {
+  readonly id: number;
+  readonly protocol: 'HTTP/1.1' | 'HTTP/2' | '';
+  /** When it was begun, and when it could be used. */
+  readonly dialTick: number;
+  readonly connectedTick: number;
+  /** Null for a plain one. */
+  readonly tls: UpstreamTlsFacts | null;
+}
+
+export interface UpstreamTlsFacts {
+  readonly version: string;
+  readonly cipher: string;
+  readonly sni: string;
+  readonly peer: CertificateFacts | null;
+  readonly own: CertificateFacts | null;
 }
 
 /** One TCP connection that was relayed, for logs and metrics. Counters grow while it lives. */
@@ -78,6 +123,8 @@ export interface TcpSession {
   readonly upstreamRemote: Address | null;
   readonly upstreamLocal: Address | null;
   readonly upstreamMtls: boolean;
+  readonly upstream: UpstreamFacts | null;
+  readonly attempts: number;
 }
 
 /** What the data path tells the world. None of these may throw or keep what it was given. */

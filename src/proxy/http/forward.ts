@@ -1,6 +1,7 @@
 import { type HeaderBlock, returnBlock } from '../codec/header-block.ts';
 import { edit } from '../codec/header-edit.ts';
 import { knownId } from '../codec/header-names.ts';
+import { lastHead } from '../codec/http1.ts';
 import type { Forward, WeightedCluster } from '../config/table.ts';
 import { output } from '../net/output.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
@@ -97,6 +98,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     }
     exchange.cluster = pool.config;
     if (pool.activeRequests >= pool.config.circuit.maxRequests) {
+      pool.counters.upstreamRqPendingOverflow++;
       this.answerOverflow();
       return;
     }
@@ -142,7 +144,13 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private onTimeout(perTry: boolean): void {
     const { exchange } = this;
     if (this.phase === 'over' || exchange.finished) return;
-    if (this.host !== null) this.pool!.report(this.host, 'gatewayFailure');
+    const { counters } = this.pool!;
+    if (perTry) counters.upstreamRqPerTryTimeout++;
+    else counters.upstreamRqTimeout++;
+    if (this.host !== null) {
+      this.host.counters.rqTimeout++;
+      this.pool!.report(this.host, 'gatewayFailure');
+    }
     if (exchange.responded) {
       exchange.addFlag('UT');
       exchange.details = 'response_timeout';
@@ -154,7 +162,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       return;
     }
     this.dropConnection();
-    if (perTry && this.forward.retry !== null && this.forward.retry.retries > 0) exchange.addFlag('URX');
+    if (perTry && this.forward.retry !== null && this.forward.retry.retries > 0) this.noteRetryLimit();
     this.answer(504, 'upstream request timeout', 'UT', perTry ? 'upstream_per_try_timeout' : 'response_timeout');
   }
 
@@ -168,12 +176,14 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const avoid = this.tried !== null && avoids ? this.tried : null;
     const host = pool.pick({ hash: this.hash, avoid }, exchange.connection.local);
     if (host === null) {
+      pool.counters.upstreamCxNoneHealthy++;
       this.answer(503, 'no healthy upstream', 'UH', 'no_healthy_upstream');
       return;
     }
     exchange.attempts++;
     this.enterHost(host);
     this.attemptTick = output.tick;
+    exchange.attemptTick = output.tick;
     this.phase = 'connecting';
     const connection = pool.acquire(host, this, exchange.authority, fresh);
     if (connection === null) {
@@ -189,6 +199,10 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const { exchange } = this;
     this.host = host;
     host.active++;
+    if (exchange.upstreamRemote !== null && exchange.attempts > 1) {
+      exchange.attempted ??= [exchange.upstreamRemote];
+      exchange.attempted.push(host.address);
+    }
     exchange.endpoint = host.endpoint;
     exchange.upstreamRemote = host.address;
     exchange.upstreamMtls = host.tls !== null && host.tls.certificate !== null;
@@ -293,6 +307,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.everSent = true;
     this.slow?.stop();
     exchange.upstreamLocal = connection.local;
+    exchange.upstream = connection;
+    exchange.upstreamSendTick = output.tick;
     const fields = editRequest(
       exchange,
       exchange.virtualHost!,
@@ -302,7 +318,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       this.host!.endpoint.host,
       this.upgrading,
     );
-    connection.sendHead(exchange.method, outgoing.path, request, fields, request.chunked);
+    exchange.upstreamHeadBytes = connection.sendHead(exchange.method, outgoing.path, request, fields, request.chunked);
+    exchange.upstreamFieldCount = lastHead.fields;
     if (this.held !== null) for (const piece of this.held.pieces) connection.sendBody(piece, 0, piece.length);
     if (!this.retains || !this.repeatable()) {
       this.retains = false;
@@ -321,6 +338,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   }
 
   private endRequest(trailers: HeaderBlock | null): void {
+    this.exchange.upstreamSentTick = output.tick;
     if (!this.upgrading) this.connection!.sendEnd(trailers);
   }
 
@@ -378,6 +396,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const { exchange } = this;
     if (this.phase === 'over') return;
     this.dropConnection();
+    if (this.phase === 'connecting' && this.pool !== null) this.pool.counters.upstreamRqCancelled++;
     if (this.phase !== 'tunnel') exchange.addFlag('DC');
     if (exchange.details === '' || this.phase !== 'tunnel') exchange.details = 'downstream_remote_disconnect';
     this.close();
@@ -399,6 +418,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const host = this.host!;
     exchange.upstreamFirstByteTick = output.tick;
     const { status } = block;
+    if (status >= 500) host.counters.rqError++;
+    else host.counters.rqSuccess++;
     this.pool!.report(
       host,
       status >= 500 ? (status === 502 || status === 503 || status === 504 ? 'gatewayFailure' : 'error5xx') : 'success',
@@ -419,13 +440,14 @@ export class Forwarding implements UpstreamStream, BodyTaker {
         returnBlock(block);
         return;
       }
-      if (forward.retry.retries > 0 && this.retriesLeft <= 0) exchange.addFlag('URX');
-    }
+      if (forward.retry.retries > 0 && this.retriesLeft <= 0) this.noteRetryLimit();
+    } else if (this.retrying) this.pool!.counters.upstreamRqRetrySuccess++;
     this.clearTryTimer();
     exchange.response = block;
     exchange.status = status;
     exchange.details = 'via_upstream';
     exchange.responded = true;
+    exchange.responseTick = output.tick;
     const serviceMs = Math.floor(exchange.upstreamFirstByteTick - this.attemptTick);
     editResponse(exchange, block, edit, this.weighted, serviceMs);
     if (this.madeCookie !== null) edit.add('set-cookie', this.madeCookie);
@@ -510,6 +532,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       this.attempt(false);
       return;
     }
+    host.counters.rqError++;
     this.pool!.report(host, reason === 'protocol error' ? 'gatewayFailure' : 'localOrigin');
     if (exchange.responded) {
       exchange.addFlag('UC');
@@ -530,7 +553,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
         this.again(false);
         return;
       }
-      if (forward.retry.retries > 0 && this.retriesLeft <= 0) exchange.addFlag('URX');
+      if (forward.retry.retries > 0 && this.retriesLeft <= 0) this.noteRetryLimit();
     }
     exchange.upstreamFailure = detail;
     const { status, body, flag, details } = failureReply(reason, detail, exchange.attempts > 1);
@@ -548,6 +571,11 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     );
   }
 
+  private noteRetryLimit(): void {
+    this.exchange.addFlag('URX');
+    this.pool!.counters.upstreamRqRetryLimitExceeded++;
+  }
+
   private mayRetry(replay: boolean): boolean {
     const { circuit } = this.pool!.config;
     if (this.forward.retry === null || this.retriesLeft <= 0 || this.exchange.responded) return false;
@@ -555,6 +583,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const budget = circuit.retryBudgetPercent;
     const allowed = budget === null ? circuit.maxRetries : Math.max(3, (this.pool!.activeRequests * budget) / 100);
     if (!this.retrying && this.pool!.activeRetries >= allowed) {
+      this.pool!.counters.upstreamRqRetryOverflow++;
       this.exchange.addFlag('UO');
       return false;
     }
@@ -564,6 +593,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private again(drop: boolean): void {
     const policy = this.forward.retry!;
     this.retriesLeft--;
+    this.pool!.counters.upstreamRqRetry++;
+    this.pool!.counters.upstreamRqRetryBackoffExponential++;
     if (!this.retrying) {
       this.retrying = true;
       this.pool!.activeRetries++;

@@ -3,7 +3,7 @@ import { needMore, refusal, tooLarge, unsupportedCoding } from '../codec/head.ts
 import { HeadReader } from '../codec/head-reader.ts';
 import { type HeaderBlock, returnBlock, takeBlock } from '../codec/header-block.ts';
 import { edit, type HeaderEdit } from '../codec/header-edit.ts';
-import { putBody, putContinue, putLastChunk, putResponseHead } from '../codec/http1.ts';
+import { lastHead, putBody, putContinue, putLastChunk, putResponseHead } from '../codec/http1.ts';
 import { output } from '../net/output.ts';
 import type { Receiver, Transport } from '../net/transport.ts';
 import { ActiveExchange } from './active-exchange.ts';
@@ -296,6 +296,7 @@ export class Http1Downstream implements Receiver, ServerStream {
     }
     const before = output.owner === this.transport ? output.length : 0;
     putResponseHead(this.transport, status, block, edit);
+    exchange.responseFieldCount = lastHead.fields;
     return output.length - before;
   }
 

@@ -1,4 +1,5 @@
 import { edit } from '../codec/header-edit.ts';
+import { output } from '../net/output.ts';
 import type { ActiveExchange } from './active-exchange.ts';
 import { finish } from './finish.ts';
 import { addResponseHeaders } from './response-headers.ts';
@@ -18,6 +19,8 @@ export function localReply(
   exchange.status = status;
   exchange.details = details;
   exchange.responded = true;
+  exchange.responseTick = output.tick;
+  exchange.localReplyBody = typeof body === 'string' ? body : '';
   edit.begin(null);
   const bodiless = status === 204 || status === 304 || status < 200;
   if (!bodiless) edit.add('content-length', String(bytes.length));

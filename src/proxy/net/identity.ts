@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import type { StringMatch } from '../config/match.ts';
+import type { UpstreamTlsFacts } from '../http/exchange.ts';
 import type { CertificateFacts, PeerIdentity } from './connection.ts';
 
 type AlternativeNames = Pick<CertificateFacts, 'uriSans' | 'dnsSans' | 'ipSans' | 'emailSans'>;
@@ -65,6 +66,19 @@ export function ownCertificate(socket: TLSSocket, context: SecureContext): Certi
     ownCertificates.set(context, facts);
   }
   return facts;
+}
+
+/** What a handshake towards an upstream agreed on, and the certificates of both sides. */
+export function upstreamTls(socket: TLSSocket): UpstreamTlsFacts {
+  const peer = socket.getPeerX509Certificate();
+  const own = socket.getX509Certificate();
+  return {
+    version: socket.getProtocol() ?? '',
+    cipher: socket.getCipher()?.standardName ?? '',
+    sni: (socket as unknown as { servername?: string | false }).servername || '',
+    peer: peer === undefined ? null : certificateFacts(peer),
+    own: own instanceof X509Certificate ? certificateFacts(own) : null,
+  };
 }
 
 /** Whether one of the certificate's names matches one of the required ones; nothing required always does. */

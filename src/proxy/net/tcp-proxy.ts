@@ -1,10 +1,14 @@
+import type { TLSSocket } from 'node:tls';
 import type { Cluster, Endpoint, Listener, TcpProxy } from '../config/table.ts';
-import type { TcpSession } from '../http/exchange.ts';
+import type { TcpSession, UpstreamFacts } from '../http/exchange.ts';
 import type { Plane } from '../http/plane.ts';
+import type { ClusterCounters, TcpCounters } from '../telemetry/counters.ts';
+import { Histogram } from '../telemetry/histogram.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import { type DialReceiver, dial, failureText } from '../upstream/dial.ts';
 import { dialTarget, type Host } from '../upstream/host.ts';
 import { type Address, type ConnectionFacts, unmapped } from './connection.ts';
+import { upstreamTls } from './identity.ts';
 import { relay } from './relay.ts';
 import type { Transport } from './transport.ts';
 
@@ -28,12 +32,16 @@ export class TcpRelay implements TcpSession {
   upstreamRemote: Address | null = null;
   upstreamLocal: Address | null = null;
   upstreamMtls = false;
+  upstream: UpstreamFacts | null = null;
+  attempts = 0;
   private readonly plane: Plane;
   private readonly downstream: Transport;
   private readonly use: 'tcp' | 'http2';
-  private upstream: Transport | null = null;
+  private remote: Transport | null = null;
   private host: Host | null = null;
   private pool: ClusterPool | null = null;
+  private readonly counters: TcpCounters | null;
+  private dialTick = 0;
   private early: Buffer[] = [];
   private earlyBytes = 0;
   private callerEnded = false;
@@ -53,6 +61,7 @@ export class TcpRelay implements TcpSession {
     this.connection = connection;
     this.listener = listener;
     this.proxy = proxy;
+    this.counters = proxy === null ? null : plane.statistics.tcp(proxy);
     this.downstream = downstream;
     this.use = use;
     this.onClosed = onClosed;
@@ -81,12 +90,14 @@ export class TcpRelay implements TcpSession {
       },
       onDrain() {},
       onClose: () => {
-        this.upstream?.destroy();
+        this.remote?.destroy();
         this.finish(this.flags, this.details);
       },
     };
+    if (this.counters !== null) this.counters.downstreamCxTotal++;
     const pool = this.plane.pool(cluster);
     if (pool === null) {
+      if (this.counters !== null) this.counters.downstreamCxNoRoute++;
       this.refuse('NC', 'cluster_not_found');
       return;
     }
@@ -104,15 +115,18 @@ export class TcpRelay implements TcpSession {
   private dial(attemptsLeft: number): void {
     const pool = this.pool!;
     if (pool.connections >= pool.config.circuit.maxConnections) {
+      pool.counters.upstreamCxOverflow++;
       this.refuse('UO', 'upstream_overflow');
       return;
     }
     const host = pool.pick({ hash: null, avoid: null }, this.connection.local);
     if (host === null) {
+      pool.counters.upstreamCxNoneHealthy++;
       this.refuse('UH', 'no_healthy_upstream');
       return;
     }
     this.enter(host);
+    this.attempts++;
     let connected = false;
     const receiver: DialReceiver = {
       onConnect: () => {
@@ -125,14 +139,17 @@ export class TcpRelay implements TcpSession {
       onClose: (error) => {
         if (connected) return;
         pool.report(host, 'localOrigin');
+        pool.counters.upstreamCxConnectFail++;
+        host.counters.cxConnectFail++;
+        if ((error as { timedOut?: boolean } | null)?.timedOut === true) pool.counters.upstreamCxConnectTimeout++;
         this.leave();
-        this.upstream = null;
+        this.remote = null;
         if (attemptsLeft > 1 && !this.downstream.closed) return this.dial(attemptsLeft - 1);
         this.upstreamFailure = failureText(error);
         this.refuse('UF', `upstream_reset_before_response_started{remote_connection_failure}`);
       },
     };
-    this.upstream = dial(
+    this.remote = dial(
       dialTarget(pool.config, host, this.use, this.connection.sni),
       this.plane.secrets,
       host.sessions,
@@ -145,6 +162,10 @@ export class TcpRelay implements TcpSession {
     host.active++;
     host.connections++;
     this.pool!.connections++;
+    this.dialTick = performance.now();
+    this.pool!.counters.upstreamCxTotal++;
+    host.counters.cxTotal++;
+    host.counters.rqTotal++;
     this.endpoint = host.endpoint;
     this.upstreamRemote = host.address;
     this.upstreamMtls = host.tls !== null && host.tls.certificate !== null;
@@ -155,15 +176,37 @@ export class TcpRelay implements TcpSession {
     this.host.active--;
     this.host.connections--;
     this.pool!.connections--;
+    if (this.opened) this.countClosed(this.pool!.counters);
     this.host = null;
   }
 
+  private countClosed(counters: ClusterCounters): void {
+    const upstream = this.remote;
+    counters.upstreamCxDestroy++;
+    if (upstream?.ended === true) counters.upstreamCxDestroyRemote++;
+    else counters.upstreamCxDestroyLocal++;
+    counters.upstreamCxRxBytesTotal += upstream?.bytesRead ?? 0;
+    counters.upstreamCxTxBytesTotal += upstream?.bytesWritten ?? 0;
+    counters.upstreamCxLengthMs ??= new Histogram();
+    counters.upstreamCxLengthMs.add(performance.now() - this.dialTick);
+  }
+
   private onConnected(): void {
-    const upstream = this.upstream!;
+    const upstream = this.remote!;
     const { socket } = upstream;
     this.pool!.report(this.host!, 'success');
+    const { counters } = this.pool!;
+    counters.upstreamCxConnectMs ??= new Histogram();
+    counters.upstreamCxConnectMs.add(performance.now() - this.dialTick);
     this.upstreamLocal = { ip: unmapped(socket.localAddress ?? ''), port: socket.localPort ?? 0 };
     this.opened = true;
+    this.upstream = {
+      id: 0,
+      protocol: '',
+      dialTick: this.dialTick,
+      connectedTick: performance.now(),
+      tls: this.host!.tls === null ? null : upstreamTls(socket as TLSSocket),
+    };
     this.plane.telemetry.tcpOpened(this);
     for (const piece of this.early) upstream.write(piece);
     if (this.earlyBytes >= maxEarlyBytes) this.downstream.resume();
@@ -185,13 +228,19 @@ export class TcpRelay implements TcpSession {
     this.details = details;
     if (!this.opened && flags === '') this.flags = 'DC';
     this.leave();
+    if (this.counters !== null) {
+      this.counters.downstreamCxRxBytesTotal += this.receivedBytes;
+      this.counters.downstreamCxTxBytesTotal += this.sentBytes;
+    }
     this.plane.telemetry.tcpClosed(this);
     this.onClosed();
   }
 
   /** About once a second: ends what has been silent too long. */
   sweep(now: number): void {
-    const active = Math.max(this.downstream.lastActiveTick, this.upstream?.lastActiveTick ?? 0, this.startTick);
-    if (now - active > this.idleMs) this.downstream.destroy();
+    const active = Math.max(this.downstream.lastActiveTick, this.remote?.lastActiveTick ?? 0, this.startTick);
+    if (now - active <= this.idleMs) return;
+    if (this.counters !== null) this.counters.idleTimeout++;
+    this.downstream.destroy();
   }
 }

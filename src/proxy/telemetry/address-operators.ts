@@ -83,12 +83,20 @@ function hostName(s: LogSubject): string | null {
   return s.endpoint?.hostname || addressText(s.upstreamRemote);
 }
 
+const attempted = (text: (address: Address) => string): Command =>
+  plain((s) => {
+    if (isExchange(s) && s.attempted !== null) return s.attempted.map(text).join(',');
+    return s.upstreamRemote === null ? null : text(s.upstreamRemote);
+  });
+
 export const addressOperators: Readonly<Record<string, Command>> = {
   UPSTREAM_HOST: whole(upstreamRemote),
   UPSTREAM_HOST_NAME: plain(hostName),
   UPSTREAM_HOST_NAME_WITHOUT_PORT: plain(
     (s) => s.endpoint?.hostname?.replace(/:\d+$/, '') || orNull(s.upstreamRemote?.ip),
   ),
+  UPSTREAM_HOSTS_ATTEMPTED: attempted(addressText),
+  UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT: attempted(({ ip }) => ip),
   ...family('UPSTREAM_REMOTE', upstreamRemote),
   ...family('UPSTREAM_LOCAL', (s) => s.upstreamLocal),
   ...family('DOWNSTREAM_LOCAL', (s) => s.connection.local),

@@ -19,8 +19,14 @@ const ofSession =
 const points: Readonly<Record<string, Point>> = {
   DS_RX_BEG: ofExchange((e) => e.startTick),
   DS_RX_END: ofExchange((e) => e.requestEndTick),
+  US_CX_BEG: (s) => s.upstream?.dialTick ?? -1,
+  US_CX_END: (s) => s.upstream?.connectedTick ?? -1,
+  US_HS_END: (s) => (s.upstream?.tls ? s.upstream.connectedTick : -1),
+  US_TX_BEG: ofExchange((e) => e.upstreamSendTick),
+  US_TX_END: ofExchange((e) => e.upstreamSentTick),
   US_RX_BEG: ofExchange((e) => e.upstreamFirstByteTick),
   US_RX_END: ofExchange((e) => e.upstreamEndTick),
+  DS_TX_BEG: ofExchange((e) => e.responseTick),
   DS_TX_END: ofExchange((e) => e.endTick),
   DS_CX_BEG: ofSession((session) => session.startTick),
   DS_CX_END: ofSession((session) => session.endTick),
@@ -65,8 +71,16 @@ export const durationOperators: Readonly<Record<string, Command>> = {
   DURATION: plain((s) => Math.floor(now(s) - s.startTick)),
   COMMON_DURATION: command('required', false, commonDuration),
   REQUEST_DURATION: plain(between(points.DS_RX_BEG, points.DS_RX_END, 1)),
+  REQUEST_TX_DURATION: plain(between(points.DS_RX_BEG, points.US_TX_END, 1)),
   RESPONSE_DURATION: plain(between(points.DS_RX_BEG, points.US_RX_BEG, 1)),
   RESPONSE_TX_DURATION: plain(between(points.US_RX_BEG, points.DS_TX_END, 1)),
+  UPSTREAM_CONNECTION_POOL_READY_DURATION: plain(
+    between(
+      ofExchange((e) => e.attemptTick),
+      points.US_TX_BEG,
+      1,
+    ),
+  ),
   // Acknowledgements of HTTP/3, which is not spoken.
   ROUNDTRIP_DURATION: plain(() => null),
 };

@@ -7,6 +7,7 @@ import { hostname } from 'node:os';
 import type { Exchange } from '../http/exchange.ts';
 import { emitting, isExchange, type LogSubject } from './access-log.ts';
 import { addressOperators } from './address-operators.ts';
+import { byteOperators } from './byte-operators.ts';
 import { durationOperators } from './duration-operators.ts';
 import { grpcCamelName, grpcSnakeName, grpcStatusOfHttp, isGrpcContentType } from './grpc-status.ts';
 import { headerOperators } from './header-operators.ts';
@@ -70,6 +71,7 @@ const host = hostname();
 
 const general: Readonly<Record<string, Command>> = {
   PROTOCOL: ofExchange((e) => e.protocol),
+  UPSTREAM_PROTOCOL: ofExchange((e) => orNull(e.upstream?.protocol)),
   RESPONSE_CODE: count((e) => e.status),
   RESPONSE_FLAGS: plain((s) => s.flags || '-'),
   RESPONSE_FLAGS_LONG: plain((s) => (s.flags === '' ? '-' : longFlags(s.flags))),
@@ -84,9 +86,8 @@ const general: Readonly<Record<string, Command>> = {
   BYTES_SENT: plain((s) => (isExchange(s) ? s.responseBodyBytes : s.sentBytes)),
   BYTES_RETRANSMITTED: plain(() => 0),
   PACKETS_RETRANSMITTED: plain(() => 0),
-  REQUEST_HEADERS_BYTES: count((e) => e.requestHeaderBytes),
-  RESPONSE_HEADERS_BYTES: count((e) => e.responseHeaderBytes),
-  UPSTREAM_REQUEST_ATTEMPT_COUNT: count((e) => e.attempts),
+  UPSTREAM_REQUEST_ATTEMPT_COUNT: plain((s) => s.attempts),
+  UPSTREAM_CONNECTION_ID: plain((s) => s.upstream?.id ?? 0),
   UPSTREAM_CLUSTER: plain((s) => orNull(s.cluster?.altStatName || s.cluster?.name)),
   UPSTREAM_CLUSTER_RAW: plain((s) => orNull(s.cluster?.name)),
   ROUTE_NAME: ofExchange((e) => orNull(e.route?.name)),
@@ -97,6 +98,7 @@ const general: Readonly<Record<string, Command>> = {
   SPAN_ID: ofExchange((e) => orNull(e.spanId)),
   UNIQUE_ID: plain(() => randomUUID()),
   ACCESS_LOG_TYPE: plain(() => emitting.type),
+  LOCAL_REPLY_BODY: plain((s) => (isExchange(s) ? s.localReplyBody : '')),
   HOSTNAME: plain(() => host),
   ENVIRONMENT: command('required', true, (name) => {
     const value = orNull(process.env[name!]);
@@ -112,6 +114,7 @@ const general: Readonly<Record<string, Command>> = {
 const commands: Readonly<Record<string, Command>> = {
   ...general,
   ...addressOperators,
+  ...byteOperators,
   ...durationOperators,
   ...headerOperators,
   ...metadataOperators,

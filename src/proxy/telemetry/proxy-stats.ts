@@ -42,6 +42,7 @@ export function proxyStats(runtime: Runtime, ads: AdsState | null, live: boolean
 /** What the pool knows anyway is copied when someone reads. */
 function readGauges(pool: ClusterPool): void {
   const { counters } = pool;
+  pool.countBytes();
   const { connections, activeRequests, pending, redirected, hedged } = pool.stats;
   counters.upstreamCxActive = connections;
   counters.upstreamRqActive = activeRequests;

@@ -145,15 +145,13 @@ export class Statistics {
   /** The answer counts for the cluster that gave it or failed to (Envoy's router: chargeUpstreamCode). */
   #charge(exchange: Exchange, counters: ClusterCounters): void {
     const { status } = exchange;
-    if (status === 0) {
-      counters.upstreamRqCancelled++;
-      return;
-    }
+    if (status === 0) return;
     counters.upstreamRq.add(status);
     const origin = originOf(counters, fromInside(exchange));
     origin.upstreamRq.add(status);
     if (exchange.upstreamEndTick < 0) return;
-    const ms = exchange.upstreamEndTick - exchange.startTick;
+    // From the end of the request on (Envoy: upstream_rq_time).
+    const ms = exchange.upstreamEndTick - Math.max(exchange.startTick, exchange.requestEndTick);
     counters.upstreamRqTime ??= new Histogram();
     counters.upstreamRqTime.add(ms);
     origin.upstreamRqTime.add(ms);

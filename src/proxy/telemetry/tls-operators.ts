@@ -7,6 +7,8 @@ type Read = (subject: LogSubject) => CertificateFacts | null;
 
 const peer: Read = (s) => s.connection.peer;
 const own: Read = (s) => s.connection.ownCertificate;
+const upstreamPeer: Read = (s) => s.upstream?.tls?.peer ?? null;
+const upstreamOwn: Read = (s) => s.upstream?.tls?.own ?? null;
 
 const of = (read: Read, value: (certificate: CertificateFacts) => string): Command =>
   plain((s) => {
@@ -70,4 +72,13 @@ export const tlsOperators: Readonly<Record<string, Command>> = {
   DOWNSTREAM_PEER_FINGERPRINT_1: of(peer, (c) => c.fingerprint1),
   DOWNSTREAM_PEER_CERT_V_START: date(peer, (c) => c.validFromMs),
   DOWNSTREAM_PEER_CERT_V_END: date(peer, (c) => c.validToMs),
+  ...names('UPSTREAM_PEER', upstreamPeer),
+  ...names('UPSTREAM_LOCAL', upstreamOwn),
+  UPSTREAM_PEER_SUBJECT: of(upstreamPeer, (c) => c.subject),
+  UPSTREAM_PEER_ISSUER: of(upstreamPeer, (c) => c.issuer),
+  UPSTREAM_PEER_CERT_V_START: date(upstreamPeer, (c) => c.validFromMs),
+  UPSTREAM_PEER_CERT_V_END: date(upstreamPeer, (c) => c.validToMs),
+  UPSTREAM_TLS_VERSION: plain((s) => orNull(s.upstream?.tls?.version)),
+  UPSTREAM_TLS_CIPHER: plain((s) => orNull(s.upstream?.tls?.cipher)),
+  UPSTREAM_SERVER_NAME: plain((s) => orNull(s.upstream?.tls?.sni)),
 };

@@ -5,7 +5,8 @@ import type { Address } from '../net/connection.ts';
 import type { Interception } from '../net/interception.ts';
 import { output } from '../net/output.ts';
 import type { Secrets } from '../net/secrets.ts';
-import type { ClusterCounters } from '../telemetry/counters.ts';
+import { type ClusterCounters, OutlierCounters } from '../telemetry/counters.ts';
+import { Histogram } from '../telemetry/histogram.ts';
 import { Host, hostKey } from './host.ts';
 import { Http1Upstream, type UpstreamStream } from './http1-upstream.ts';
 import { type Outcome, OutlierDetection } from './outlier.ts';
@@ -43,6 +44,8 @@ export class ClusterPool {
   private picker: Picker | null = null;
   private readonly outlier: OutlierDetection | null;
   private readonly resolved = new Map<string, readonly string[]>();
+  /** Hosts after the latest update. */
+  private known = 0;
   private resolving = 0;
   private resolvedTick = Number.NEGATIVE_INFINITY;
   closed = false;
@@ -65,8 +68,14 @@ export class ClusterPool {
             config.outlier,
             () => this.hosts.values(),
             () => this.repick(),
+            this.outlierCounters(),
           );
     this.update(config);
+  }
+
+  private outlierCounters(): OutlierCounters {
+    this.counters.outlierDetection ??= new OutlierCounters();
+    return this.counters.outlierDetection;
   }
 
   private get byName(): boolean {
@@ -103,6 +112,8 @@ export class ClusterPool {
       this.remove(key, host);
       gone.push(host);
     }
+    if (gone.length > 0 || this.hosts.size !== this.known) this.counters.membershipChange++;
+    this.known = this.hosts.size;
     this.groups = groups;
     this.repick();
     if (gone.length > 0) this.breakOff(gone);
@@ -250,13 +261,18 @@ export class ClusterPool {
         return idle;
       }
     }
+    this.counters.upstreamRqPendingTotal++;
     if (this.connections < this.config.circuit.maxConnections) return this.open(host, stream, authority);
+    this.counters.upstreamCxOverflow++;
     const spare = this.spareIdle(host);
     if (spare !== null) {
       spare.transport.destroy();
       return this.open(host, stream, authority);
     }
-    if (this.waiting.length >= this.config.circuit.maxPending) return null;
+    if (this.waiting.length >= this.config.circuit.maxPending) {
+      this.counters.upstreamRqPendingOverflow++;
+      return null;
+    }
     this.waiting.push({ host, stream, authority });
     return 'waiting';
   }
@@ -270,6 +286,9 @@ export class ClusterPool {
   private open(host: Host, stream: UpstreamStream, authority: string): Http1Upstream {
     this.connections++;
     host.connections++;
+    host.counters.cxTotal++;
+    this.counters.upstreamCxTotal++;
+    this.counters.upstreamCxHttp1Total++;
     const connection = new Http1Upstream(this, host, stream, authority);
     host.open.add(connection);
     return connection;
@@ -286,6 +305,7 @@ export class ClusterPool {
     const { host } = connection;
     const spent =
       this.config.maxRequestsPerConnection > 0 && connection.requests >= this.config.maxRequestsPerConnection;
+    if (spent) this.counters.upstreamCxMaxRequests++;
     if (host.removed || this.closed || spent) {
       connection.transport.destroy();
       return;
@@ -306,10 +326,37 @@ export class ClusterPool {
     this.connections--;
     host.connections--;
     host.open.delete(connection);
+    this.countClosed(connection);
     const at = host.idle.indexOf(connection);
     if (at >= 0) host.idle.splice(at, 1);
     const next = this.waiting.shift();
     if (next !== undefined) next.stream.onGiven(this.open(next.host, next.stream, next.authority));
+  }
+
+  private countClosed(connection: Http1Upstream): void {
+    const { host, ready, stream, transport, dialTick } = connection;
+    const { counters } = this;
+    connection.countBytes();
+    if (!ready) {
+      counters.upstreamCxConnectFail++;
+      host.counters.cxConnectFail++;
+      return;
+    }
+    const remote = transport.ended;
+    counters.upstreamCxDestroy++;
+    if (remote) counters.upstreamCxDestroyRemote++;
+    else counters.upstreamCxDestroyLocal++;
+    counters.upstreamCxLengthMs ??= new Histogram();
+    counters.upstreamCxLengthMs.add(performance.now() - dialTick);
+    if (stream === null) return;
+    counters.upstreamCxDestroyWithActiveRq++;
+    if (remote) counters.upstreamCxDestroyRemoteWithActiveRq++;
+    else counters.upstreamCxDestroyLocalWithActiveRq++;
+  }
+
+  /** Brings the counters of bytes up to now; connections bring theirs when they end. */
+  countBytes(): void {
+    for (const host of this.hosts.values()) for (const connection of host.open) connection.countBytes();
   }
 
   report(host: Host, outcome: Outcome): void {
@@ -346,7 +393,7 @@ export class ClusterPool {
     const idleMs = this.config.idleTimeoutMs > 0 ? this.config.idleTimeoutMs : defaultIdleTimeoutMs;
     for (const [key, host] of this.hosts) {
       while (host.idle.length > 0 && now - host.idle[0].transport.lastActiveTick > idleMs)
-        host.idle.shift()!.transport.destroy();
+        this.endIdle(host.idle.shift()!);
       if (
         this.config.discovery === 'originalDst' &&
         host.active === 0 &&
@@ -358,6 +405,11 @@ export class ClusterPool {
     }
     this.outlier?.review(now);
     if (this.byName && now - this.resolvedTick > dnsRefreshMs) this.resolve();
+  }
+
+  private endIdle(connection: Http1Upstream): void {
+    this.counters.upstreamCxIdleTimeout++;
+    connection.transport.destroy();
   }
 
   /** No longer configured: idle connections go now, busy ones when their response is complete. */

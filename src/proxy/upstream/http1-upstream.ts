@@ -1,11 +1,16 @@
+import type { TLSSocket } from 'node:tls';
 import { BodyReader } from '../codec/body.ts';
 import { type HeadLimits, needMore } from '../codec/head.ts';
 import { HeadReader } from '../codec/head-reader.ts';
 import { type HeaderBlock, returnBlock, takeBlock } from '../codec/header-block.ts';
 import type { HeaderEdit } from '../codec/header-edit.ts';
 import { putBody, putLastChunk, putRequestHead } from '../codec/http1.ts';
+import type { UpstreamFacts, UpstreamTlsFacts } from '../http/exchange.ts';
 import { type Address, unknownAddress, unmapped } from '../net/connection.ts';
+import { upstreamTls } from '../net/identity.ts';
+import { output } from '../net/output.ts';
 import type { Transport } from '../net/transport.ts';
+import { Histogram } from '../telemetry/histogram.ts';
 import type { ClusterPool } from './cluster.ts';
 import { type DialReceiver, dial, failureText } from './dial.ts';
 import { dialTarget, type Host } from './host.ts';
@@ -36,6 +41,8 @@ export interface UpstreamStream {
   onUpstreamDrain(): void;
 }
 
+let lastId = 0;
+
 const responseLimits: HeadLimits = { maxBytes: 65_536, maxFields: 200 };
 
 /**
@@ -44,7 +51,9 @@ const responseLimits: HeadLimits = { maxBytes: 65_536, maxFields: 200 };
  *     connecting → idle ⇄ busy (request and response) → closed
  *                          └→ tunnel (after 101) → closed
  */
-export class Http1Upstream implements DialReceiver {
+export class Http1Upstream implements DialReceiver, UpstreamFacts {
+  readonly id: number = ++lastId;
+  readonly protocol = 'HTTP/1.1';
   readonly pool: ClusterPool;
   readonly host: Host;
   readonly transport: Transport;
@@ -55,6 +64,13 @@ export class Http1Upstream implements DialReceiver {
   local: Address = unknownAddress;
   ready = false;
   requests = 0;
+  /** When it was begun, and when it stood. */
+  readonly dialTick: number = performance.now();
+  connectedTick = -1;
+  /** Read when someone asks, and kept: a closed socket tells nothing. */
+  private tlsFacts: UpstreamTlsFacts | null = null;
+  private countedRead = 0;
+  private countedWritten = 0;
   private reader = new HeadReader(false);
   private body = new BodyReader();
   private block: HeaderBlock | null = null;
@@ -73,15 +89,17 @@ export class Http1Upstream implements DialReceiver {
     this.transport = dial(dialTarget(pool.config, host, 'http1', authority), pool.secrets, host.sessions, this);
   }
 
-  /** Writes a request's head. `chunked` says how its body, if any, is framed. */
-  sendHead(method: string, target: string, block: HeaderBlock, edit: HeaderEdit, chunked: boolean): void {
+  /** Writes a request's head, and returns its bytes. `chunked` says how its body, if any, is framed. */
+  sendHead(method: string, target: string, block: HeaderBlock, edit: HeaderEdit, chunked: boolean): number {
     this.requests++;
+    this.pool.counters.upstreamRqTotal++;
+    this.host.counters.rqTotal++;
     this.requestDone = false;
     this.headDone = false;
     this.answered = false;
     this.chunked = chunked;
     this.headRequest = method === 'HEAD';
-    putRequestHead(this.transport, method, target, block, edit);
+    return putRequestHead(this.transport, method, target, block, edit);
   }
 
   sendBody(bytes: Buffer, start: number, end: number): void {
@@ -104,8 +122,28 @@ export class Http1Upstream implements DialReceiver {
     this.transport.destroy();
   }
 
+  get tls(): UpstreamTlsFacts | null {
+    if (this.host.tls === null) return null;
+    this.tlsFacts ??= upstreamTls(this.transport.socket as TLSSocket);
+    return this.tlsFacts;
+  }
+
+  /** Adds what has passed since it was last asked to the cluster's counters. */
+  countBytes(): void {
+    const { counters } = this.pool;
+    const { bytesRead, bytesWritten } = this.transport;
+    counters.upstreamCxRxBytesTotal += bytesRead - this.countedRead;
+    counters.upstreamCxTxBytesTotal += bytesWritten - this.countedWritten;
+    this.countedRead = bytesRead;
+    this.countedWritten = bytesWritten;
+  }
+
   onConnect(): void {
     this.ready = true;
+    this.connectedTick = output.tick;
+    const { counters } = this.pool;
+    counters.upstreamCxConnectMs ??= new Histogram();
+    counters.upstreamCxConnectMs.add(output.tick - this.dialTick);
     const { socket } = this.transport;
     this.local = { ip: unmapped(socket.localAddress ?? ''), port: socket.localPort ?? 0 };
     const { stream, claim } = this;
@@ -136,6 +174,7 @@ export class Http1Upstream implements DialReceiver {
     const taken = this.reader.read(block, bytes, from, length, responseLimits);
     if (taken === needMore) return length;
     if (taken < 0) {
+      this.pool.counters.upstreamCxProtocolError++;
       this.fail('protocol error', '');
       return length;
     }
@@ -234,6 +273,8 @@ export class Http1Upstream implements DialReceiver {
     if (this.ready) stream.onFailure('connection termination', '', this.answered);
     else {
       const timedOut = (error as { timedOut?: boolean } | null)?.timedOut === true;
+      this.pool.counters.upstreamRqPendingFailureEject++;
+      if (timedOut) this.pool.counters.upstreamCxConnectTimeout++;
       stream.onFailure(timedOut ? 'connection timeout' : 'remote connection failure', failureText(error), false);
     }
   }

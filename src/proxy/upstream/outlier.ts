@@ -1,4 +1,5 @@
 import type { Outlier } from '../config/table.ts';
+import type { OutlierCounters } from '../telemetry/counters.ts';
 import type { Host } from './host.ts';
 
 /** How one request to a host went, as outlier detection sees it. */
@@ -12,15 +13,17 @@ export class OutlierDetection {
   private readonly settings: Outlier;
   private readonly hosts: () => Iterable<Host>;
   private readonly changed: () => void;
+  private readonly counters: OutlierCounters;
 
-  constructor(settings: Outlier, hosts: () => Iterable<Host>, changed: () => void) {
+  constructor(settings: Outlier, hosts: () => Iterable<Host>, changed: () => void, counters: OutlierCounters) {
+    this.counters = counters;
     this.settings = settings;
     this.hosts = hosts;
     this.changed = changed;
   }
 
   report(host: Host, outcome: Outcome, now: number): void {
-    const { settings } = this;
+    const { settings, counters } = this;
     if (outcome === 'success') {
       host.consecutive5xx = 0;
       host.consecutiveGatewayFailure = 0;
@@ -28,8 +31,10 @@ export class OutlierDetection {
       return;
     }
     if (outcome === 'localOrigin' && settings.splitExternalLocal) {
-      if (++host.consecutiveLocalOrigin >= settings.consecutiveLocalOrigin && settings.consecutiveLocalOrigin > 0)
-        this.eject(host, 100, now);
+      if (++host.consecutiveLocalOrigin >= settings.consecutiveLocalOrigin && settings.consecutiveLocalOrigin > 0) {
+        counters.ejectionsDetectedConsecutiveLocalOriginFailure++;
+        if (this.eject(host, 100, now)) counters.ejectionsEnforcedConsecutiveLocalOriginFailure++;
+      }
       return;
     }
     host.consecutive5xx++;
@@ -39,18 +44,21 @@ export class OutlierDetection {
       host.consecutiveGatewayFailure >= settings.consecutiveGatewayFailure
     ) {
       host.consecutiveGatewayFailure = 0;
-      this.eject(host, settings.enforcingGatewayPercent, now);
+      counters.ejectionsDetectedConsecutiveGatewayFailure++;
+      if (this.eject(host, settings.enforcingGatewayPercent, now))
+        counters.ejectionsEnforcedConsecutiveGatewayFailure++;
     }
     if (settings.consecutive5xx > 0 && host.consecutive5xx >= settings.consecutive5xx) {
       host.consecutive5xx = 0;
-      this.eject(host, settings.enforcing5xxPercent, now);
+      counters.ejectionsDetectedConsecutive5xx++;
+      if (this.eject(host, settings.enforcing5xxPercent, now)) counters.ejectionsEnforcedConsecutive5xx++;
     }
   }
 
-  private eject(host: Host, enforcingPercent: number, now: number): void {
+  private eject(host: Host, enforcingPercent: number, now: number): boolean {
     const { settings } = this;
     host.consecutiveLocalOrigin = 0;
-    if (host.ejectedUntilTick > now || Math.random() * 100 >= enforcingPercent) return;
+    if (host.ejectedUntilTick > now || Math.random() * 100 >= enforcingPercent) return false;
     let total = 0;
     let out = 0;
     for (const other of this.hosts()) {
@@ -58,10 +66,15 @@ export class OutlierDetection {
       if (other.ejectedUntilTick > now) out++;
     }
     // At least one may go, whatever the percentage says (Envoy: max_ejection_percent).
-    if (out > 0 && ((out + 1) * 100) / total > settings.maxEjectionPercent) return;
+    if (out > 0 && ((out + 1) * 100) / total > settings.maxEjectionPercent) {
+      this.counters.ejectionsOverflow++;
+      return false;
+    }
     host.ejections++;
     host.ejectedUntilTick = now + Math.min(settings.baseEjectionMs * host.ejections, settings.maxEjectionMs);
+    this.counters.ejectionsEnforcedTotal++;
     this.changed();
+    return true;
   }
 
   /** Lets hosts back whose time is over; called about once a second. */

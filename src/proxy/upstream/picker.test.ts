@@ -1,5 +1,6 @@
 import test from 'ava';
 import type { Cluster } from '../config/table.ts';
+import { OutlierCounters } from '../telemetry/counters.ts';
 import { clusterOf, endpointOf } from '../testing/tables.ts';
 import { Host, hostKey } from './host.ts';
 import { OutlierDetection } from './outlier.ts';
@@ -116,10 +117,12 @@ test('a host that fails in a row is ejected for a growing time, and not too many
     splitExternalLocal: false,
     consecutiveLocalOrigin: 5,
   };
+  const counters = new OutlierCounters();
   const outlier = new OutlierDetection(
     settings,
     () => hosts,
     () => changes++,
+    counters,
   );
   const fail = (at: number, host = hosts[0], times = 3) => {
     for (let i = 0; i < times; i++) outlier.report(host, 'error5xx', at);
