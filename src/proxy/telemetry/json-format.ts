@@ -73,12 +73,22 @@ function flat(root: Node): Piece {
   walk(root);
   pieces.push(`${constant}\n`);
   kinds.push(false);
+  // Most values are those of the line before: comparing them is cheaper than quoting them again.
+  const lastValues: Value[] = pieces.map(() => null);
+  const lastTexts: string[] = pieces.map(() => 'null');
   return (subject) => {
     let line = '';
     for (let i = 0; i < pieces.length; i++) {
       const piece = pieces[i];
       if (typeof piece === 'string') line += piece;
-      else line += kinds[i] ? jsonValue((piece as Operator)(subject)) : (piece as Piece)(subject);
+      else if (kinds[i]) {
+        const value = (piece as Operator)(subject);
+        if (value !== lastValues[i] || typeof value === 'object') {
+          lastValues[i] = value;
+          lastTexts[i] = jsonValue(value);
+        }
+        line += lastTexts[i];
+      } else line += (piece as Piece)(subject);
     }
     return line;
   };
