@@ -106,8 +106,7 @@ test("requests count under Envoy's names, by class, code and way", async (t) => 
       'http.ingress.downstream_rq_http1_total: 5',
       'http.ingress.downstream_rq_total: 5',
       'http.ingress.no_route: 1',
-      'http.ingress.rq_direct_response: 1',
-      'http.ingress.rq_redirect: 1',
+      'http.ingress.rq_direct_response: 2',
       'http.ingress.rq_total: 5',
     ],
   );

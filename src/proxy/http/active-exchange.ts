@@ -76,6 +76,7 @@ export class ActiveExchange implements Exchange {
   upstreamSentTick = -1;
   responseTick = -1;
   upstreamHeadBytes = 0;
+  upstreamFieldBytes = 0;
   /** Fields of the heads that were sent. */
   upstreamFieldCount = 0;
   responseFieldCount = 0;
@@ -165,12 +166,17 @@ export class ActiveExchange implements Exchange {
   }
 
   sentHeader(name: string): string | null {
-    if (name === ':path' && this.sentPath !== '') return this.sentPath;
-    if (name === ':authority' && this.sentAuthority !== '') return this.sentAuthority;
+    if (name.charCodeAt(0) === 58) return this.sentPseudo(name) || null;
     if (name === 'x-forwarded-for' && this.manager.useRemoteAddress) {
       const before = this.request.get(name);
       return before === null ? this.source.ip : `${before},${this.source.ip}`;
     }
+    return this.header(name);
+  }
+
+  private sentPseudo(name: string): string | null {
+    if (name === ':path' && this.sentPath !== '') return this.sentPath;
+    if (name === ':authority' && this.sentAuthority !== '') return this.sentAuthority;
     return this.header(name);
   }
 

@@ -55,9 +55,11 @@ export interface Exchange extends RequestFacts {
   readonly upstreamSentTick: number;
   /** When the response's head left for the caller. */
   readonly responseTick: number;
-  /** Of the heads on the wire: received fields, sent request, received response. */
+  /** Of the heads on the wire: received fields, received response. */
   receivedFieldBytes(): number;
+  /** Sent heads, over all attempts, whole and without start and empty lines. */
   readonly upstreamHeadBytes: number;
+  readonly upstreamFieldBytes: number;
   /** Fields of the heads: received, sent to the upstream, sent to the caller. */
   readonly requestFieldCount: number;
   readonly upstreamFieldCount: number;
@@ -69,7 +71,7 @@ export interface Exchange extends RequestFacts {
   receivedIdBytes(): number;
   /** Names and values of the response's trailers. */
   trailerBytes(): number;
-  /** Addresses of all attempts; null when there was one at most. */
+  /** Hosts that a connection stood to, when they were several; null otherwise. */
   readonly attempted: readonly Address[] | null;
   /** Of an answer of the proxy itself; ''. */
   readonly localReplyBody: string;
@@ -87,6 +89,7 @@ export interface Exchange extends RequestFacts {
 export interface UpstreamFacts {
   readonly id: number;
   readonly protocol: 'HTTP/1.1' | 'HTTP/2' | '';
+  readonly address: Address;
   /** When it was begun, and when it could be used. */
   readonly dialTick: number;
   readonly connectedTick: number;

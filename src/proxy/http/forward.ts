@@ -3,7 +3,9 @@ import { edit } from '../codec/header-edit.ts';
 import { knownId } from '../codec/header-names.ts';
 import { lastHead } from '../codec/http1.ts';
 import type { Forward, WeightedCluster } from '../config/table.ts';
+import type { Address } from '../net/connection.ts';
 import { output } from '../net/output.ts';
+import { RetriedCounters } from '../telemetry/counters.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import { type Host, undeliveredProtocol } from '../upstream/host.ts';
 import type { Http1Upstream, ResetReason, UpstreamStream } from '../upstream/http1-upstream.ts';
@@ -31,6 +33,14 @@ const upgradeId = knownId('upgrade');
 const undeliveredId = knownId('x-lateen-undelivered');
 
 const undeliveredHeaders = ['x-lateen-undelivered', '1'];
+
+/** Every host that a connection stood to, once: of one attempt alone it is the upstream's own address. */
+function noteAttempted(exchange: ActiveExchange, address: Address): void {
+  const before = exchange.upstream;
+  if (before === null || before.address === address) return;
+  exchange.attempted ??= [before.address];
+  if (!exchange.attempted.includes(address)) exchange.attempted.push(address);
+}
 
 type Phase = 'picking' | 'connecting' | 'sent' | 'backingOff' | 'responding' | 'tunnel' | 'over';
 
@@ -98,6 +108,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     }
     exchange.cluster = pool.config;
     if (pool.activeRequests >= pool.config.circuit.maxRequests) {
+      exchange.attempts++;
       pool.counters.upstreamRqPendingOverflow++;
       this.answerOverflow();
       return;
@@ -176,7 +187,9 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const avoid = this.tried !== null && avoids ? this.tried : null;
     const host = pool.pick({ hash: this.hash, avoid }, exchange.connection.local);
     if (host === null) {
+      exchange.attempts++;
       pool.counters.upstreamCxNoneHealthy++;
+      if (pool.empty) pool.counters.lbHealthyPanic++;
       this.answer(503, 'no healthy upstream', 'UH', 'no_healthy_upstream');
       return;
     }
@@ -199,10 +212,6 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const { exchange } = this;
     this.host = host;
     host.active++;
-    if (exchange.upstreamRemote !== null && exchange.attempts > 1) {
-      exchange.attempted ??= [exchange.upstreamRemote];
-      exchange.attempted.push(host.address);
-    }
     exchange.endpoint = host.endpoint;
     exchange.upstreamRemote = host.address;
     exchange.upstreamMtls = host.tls !== null && host.tls.certificate !== null;
@@ -307,6 +316,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.everSent = true;
     this.slow?.stop();
     exchange.upstreamLocal = connection.local;
+    noteAttempted(exchange, connection.host.address);
     exchange.upstream = connection;
     exchange.upstreamSendTick = output.tick;
     const fields = editRequest(
@@ -318,8 +328,11 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       this.host!.endpoint.host,
       this.upgrading,
     );
-    exchange.upstreamHeadBytes = connection.sendHead(exchange.method, outgoing.path, request, fields, request.chunked);
+    const headBytes = connection.sendHead(exchange.method, outgoing.path, request, fields, request.chunked);
     exchange.upstreamFieldCount = lastHead.fields;
+    exchange.upstreamHeadBytes += headBytes;
+    // Without `METHOD PATH HTTP/1.1`, its line end and the empty line.
+    exchange.upstreamFieldBytes += headBytes - exchange.method.length - outgoing.path.length - 14;
     if (this.held !== null) for (const piece of this.held.pieces) connection.sendBody(piece, 0, piece.length);
     if (!this.retains || !this.repeatable()) {
       this.retains = false;
@@ -436,6 +449,9 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     }
     if (forward.retry !== null && retriesResponse(forward.retry, block)) {
       if (this.mayRetry(true)) {
+        const { counters } = this.pool!;
+        counters.retry ??= new RetriedCounters();
+        counters.retry.upstreamRq.add(status);
         this.again(true);
         returnBlock(block);
         return;

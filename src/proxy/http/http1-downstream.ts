@@ -391,6 +391,7 @@ export class Http1Downstream implements Receiver, ServerStream {
     const { exchange } = this;
     this.phase = 'closing';
     if (exchange === null || exchange.finished) return;
+    this.connection.counters.downstreamCxDestroyActiveRq++;
     if (exchange.taker !== null) exchange.taker.onDownstreamGone();
     else {
       exchange.addFlag('DC');

@@ -28,6 +28,7 @@ export function localReply(
   if (headers !== null) for (let i = 0; i < headers.length; i += 2) edit.set(headers[i], headers[i + 1]);
   if (exchange.header('content-type')?.startsWith('application/grpc')) replyInGrpc(exchange, bytes.toString());
   addResponseHeaders(exchange, edit, null);
+  for (let i = 0; i < edit.count; i++) exchange.noteResponseHeader(edit.names[i], edit.values[i]);
   const silent = exchange.method === 'HEAD' || bodiless || bytes.length === 0;
   exchange.responseHeaderBytes = exchange.stream.sendHead(
     exchange.status,

@@ -83,7 +83,10 @@ function serve(exchange: ActiveExchange): void {
     return;
   }
   if (route.direct !== null) {
-    localReply(exchange, route.direct.status, route.direct.body, 'direct_response');
+    const { status, body } = route.direct;
+    // Envoy says where what was created is: here.
+    const location = status === 201 ? ['location', `${exchange.scheme}://${exchange.authority}${exchange.path}`] : null;
+    localReply(exchange, status, body, 'direct_response', location);
     return;
   }
   const { cors } = route.forward!;

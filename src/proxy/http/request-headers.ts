@@ -183,8 +183,8 @@ export function editRequest(
   // Before the request's id is written: the decision to trace is part of it.
   if (manager.tracing !== null) injectTrace(exchange, manager.tracing, edit);
   if (exchange.requestId !== '') edit.set('x-request-id', exchange.requestId);
-  if (!manager.suppressEnvoyHeaders && forward.timeoutMs > 0)
-    edit.add('x-envoy-expected-rq-timeout-ms', String(forward.timeoutMs));
+  const expectedMs = forward.retry?.perTryTimeoutMs || forward.timeoutMs;
+  if (!manager.suppressEnvoyHeaders && expectedMs > 0) edit.add('x-envoy-expected-rq-timeout-ms', String(expectedMs));
   if (virtualHost.includeAttemptCount) edit.add('x-envoy-attempt-count', String(exchange.attempts));
 
   const path = rewrittenPath(exchange.path, route, forward);

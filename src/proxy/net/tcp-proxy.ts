@@ -203,6 +203,7 @@ export class TcpRelay implements TcpSession {
     this.upstream = {
       id: 0,
       protocol: '',
+      address: this.host!.address,
       dialTick: this.dialTick,
       connectedTick: performance.now(),
       tls: this.host!.tls === null ? null : upstreamTls(socket as TLSSocket),

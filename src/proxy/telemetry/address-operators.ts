@@ -86,7 +86,7 @@ function hostName(s: LogSubject): string | null {
 const attempted = (text: (address: Address) => string): Command =>
   plain((s) => {
     if (isExchange(s) && s.attempted !== null) return s.attempted.map(text).join(',');
-    return s.upstreamRemote === null ? null : text(s.upstreamRemote);
+    return s.upstream === null ? null : text(s.upstream.address);
   });
 
 export const addressOperators: Readonly<Record<string, Command>> = {

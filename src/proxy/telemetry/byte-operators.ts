@@ -13,12 +13,6 @@ const bytes = (read: (exchange: Exchange) => number, ofConnection: 'received' | 
 const lineEnd = 2;
 
 /** Fields without the start line and the empty line. */
-function sentRequestFields(e: Exchange): number {
-  if (e.upstreamHeadBytes === 0) return 0;
-  const path = e.sentHeader(':path') ?? '';
-  return e.upstreamHeadBytes - e.method.length - path.length - ' '.length - ' HTTP/1.1\r\n'.length - lineEnd;
-}
-
 function sentResponseFields(e: Exchange): number {
   if (e.responseHeaderBytes === 0 || e.protocol === 'HTTP/2') return e.responseHeaderBytes;
   return e.responseHeaderBytes - statusLineBytes(e.status) - lineEnd;
@@ -26,11 +20,14 @@ function sentResponseFields(e: Exchange): number {
 
 const pseudo = (name: string, value: string): number => name.length + value.length;
 
+const ofOneHop = ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'] as const;
+
 /** Names and values of the request as it was sent on, pseudo-headers among them; of one that was not, with what every request gets. */
 function requestNamesAndValues(e: Exchange): number {
+  if (e.method === '') return 0;
   const sent = e.upstreamHeadBytes > 0;
   const fields = sent
-    ? sentRequestFields(e) - 4 * e.upstreamFieldCount
+    ? e.upstreamFieldBytes / Math.max(1, e.attempts) - 4 * e.upstreamFieldCount
     : e.receivedFieldBytes() - 3 * e.requestFieldCount;
   const shared =
     pseudo(':method', e.method) +
@@ -41,12 +38,19 @@ function requestNamesAndValues(e: Exchange): number {
   let added = e.header('x-forwarded-proto') === null ? pseudo('x-forwarded-proto', e.scheme) : 0;
   // The id that the proxy made takes the place of one that came, if any did.
   if (e.requestId !== '') added += pseudo('x-request-id', e.requestId) - e.receivedIdBytes();
+  // What is of one hop is taken off, whether or not the request goes on.
+  for (const name of ofOneHop) {
+    const value = e.header(name);
+    if (value !== null) added -= pseudo(name, value);
+  }
   return fields + shared + added;
 }
 
 function responseNamesAndValues(e: Exchange): number {
   if (e.responseHeaderBytes === 0 || e.protocol === 'HTTP/2') return e.responseHeaderBytes;
-  return sentResponseFields(e) - 4 * e.responseFieldCount + pseudo(':status', `${e.status}`);
+  // Envoy's codec alone says that an answer of the proxy has no body.
+  const empty = !fromUpstream(e) && e.responseHeader('content-length') === '0' ? pseudo('content-length', '0') : 0;
+  return sentResponseFields(e) - 4 * e.responseFieldCount + pseudo(':status', `${e.status}`) - empty;
 }
 
 const fromUpstream = (e: Exchange): boolean => e.upstream !== null && e.upstreamFirstByteTick >= 0;
@@ -69,8 +73,8 @@ export const byteOperators: Readonly<Record<string, Command>> = {
     'received',
   ),
   UPSTREAM_WIRE_BYTES_RECEIVED: bytes(receivedResponse, 'sent'),
-  UPSTREAM_HEADER_BYTES_SENT: bytes(sentRequestFields),
-  UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT: bytes(sentRequestFields),
+  UPSTREAM_HEADER_BYTES_SENT: bytes((e) => e.upstreamFieldBytes),
+  UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT: bytes((e) => e.upstreamFieldBytes),
   UPSTREAM_HEADER_BYTES_RECEIVED: bytes(receivedResponseFields),
   UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED: bytes(receivedResponseFields),
 };

@@ -228,6 +228,7 @@ export class ClusterCounters {
   readonly upstreamRq: CodeCounters = new CodeCounters();
   internal: OriginCounters | null = null;
   external: OriginCounters | null = null;
+  retry: RetriedCounters | null = null;
   /** Null until something is recorded. */
   upstreamRqTime: Histogram | null = null;
   upstreamCxConnectMs: Histogram | null = null;
@@ -236,6 +237,11 @@ export class ClusterCounters {
   healthCheck: HealthCheckCounters | null = null;
   outlierDetection: OutlierCounters | null = null;
   ssl: SslCounters | null = null;
+}
+
+/** Responses that were not passed on because the request was tried again. */
+export class RetriedCounters {
+  readonly upstreamRq: CodeCounters = new CodeCounters();
 }
 
 /** Responses to callers of one origin: inside the network, or beyond its edge. */

@@ -98,7 +98,8 @@ const general: Readonly<Record<string, Command>> = {
   SPAN_ID: ofExchange((e) => orNull(e.spanId)),
   UNIQUE_ID: plain(() => randomUUID()),
   ACCESS_LOG_TYPE: plain(() => emitting.type),
-  LOCAL_REPLY_BODY: plain((s) => (isExchange(s) ? s.localReplyBody : '')),
+  // Envoy's access logs do not know it; formats of answers do.
+  LOCAL_REPLY_BODY: plain((s) => (isExchange(s) && emitting.type === 'NotSet' ? s.localReplyBody : '')),
   HOSTNAME: plain(() => host),
   ENVIRONMENT: command('required', true, (name) => {
     const value = orNull(process.env[name!]);

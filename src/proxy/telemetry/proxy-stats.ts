@@ -72,7 +72,8 @@ function clusterGauges(list: StatList, pool: ClusterPool): void {
   gauge('membership_excluded', excluded);
   const { circuit } = config;
   const breaker = scope(`cluster.${name}.circuit_breakers.default.`, 'cluster.circuit_breakers.default.', at.labels);
-  const open = (metric: string, now: number, limit: number) => list.add('gauge', breaker, metric, now >= limit ? 1 : 0);
+  const open = (metric: string, now: number, limit: number) =>
+    list.add('gauge', breaker, metric, now > 0 && now >= limit ? 1 : 0);
   open('cx_open', pool.connections, circuit.maxConnections);
   open('rq_open', pool.activeRequests, circuit.maxRequests);
   open('rq_pending_open', pool.stats.pending, circuit.maxPending);

@@ -1,4 +1,4 @@
-/** Envoy's response flags, short and long, in the order in which it writes them (Envoy documentation, "Access logging", %RESPONSE_FLAGS%). */
+/** Envoy's response flags, short and long (Envoy documentation, "Access logging", %RESPONSE_FLAGS%). */
 const longNames: Readonly<Record<string, string>> = {
   LH: 'FailedLocalHealthCheck',
   UH: 'NoHealthyUpstream',
@@ -32,15 +32,10 @@ const longNames: Readonly<Record<string, string>> = {
   UDO: 'UnconditionalDropOverload',
 };
 
-const order = Object.keys(longNames);
-
-/** `flags` (`UF,URX`) with one more: each once, in Envoy's order. */
+/** `flags` (`URX,UF`) with one more behind them; each stands once, in the order in which they came up. */
 export function withFlag(flags: string, flag: string): string {
   if (flags === '') return flag;
-  const list = flags.split(',');
-  if (list.includes(flag)) return flags;
-  list.push(flag);
-  return list.sort((a, b) => order.indexOf(a) - order.indexOf(b)).join(',');
+  return flags.split(',').includes(flag) ? flags : `${flags},${flag}`;
 }
 
 export const longFlags = (flags: string): string =>

@@ -237,8 +237,7 @@ function countDetails(http: HttpCounters, exchange: Exchange): void {
   }
   if (details === 'direct_response' && route !== null) {
     http.rqTotal++;
-    if (route.redirect !== null) http.rqRedirect++;
-    else http.rqDirectResponse++;
+    http.rqDirectResponse++;
     return;
   }
   if (exchange.cluster !== null || details === 'cluster_not_found') http.rqTotal++;
@@ -255,8 +254,4 @@ function countDetails(http: HttpCounters, exchange: Exchange): void {
   if (flags === '') return;
   if (flags.includes('DC') || flags.includes('DR')) http.downstreamRqRxReset++;
   if (flags.includes('DPE')) http.downstreamCxProtocolError++;
-  if (exchange.status !== 0 && details.startsWith('upstream_reset_after_response_started')) {
-    http.rqResetAfterDownstreamResponseStarted++;
-    http.downstreamRqTxReset++;
-  }
 }

@@ -107,4 +107,5 @@ function log(sinks: readonly AccessLogSink[], subject: LogSubject, type: AccessL
     if (sink.filter && !sink.filter(subject)) continue;
     logFile(sink.path)?.append(sink.format(subject));
   }
+  emitting.type = 'NotSet';
 }

@@ -338,6 +338,8 @@ export class ClusterPool {
     const { counters } = this;
     connection.countBytes();
     if (!ready) {
+      counters.upstreamCxDestroy++;
+      counters.upstreamCxDestroyRemote++;
       counters.upstreamCxConnectFail++;
       host.counters.cxConnectFail++;
       return;
@@ -348,7 +350,7 @@ export class ClusterPool {
     else counters.upstreamCxDestroyLocal++;
     counters.upstreamCxLengthMs ??= new Histogram();
     counters.upstreamCxLengthMs.add(performance.now() - dialTick);
-    if (stream === null) return;
+    if (stream === null && !connection.endedBusy) return;
     counters.upstreamCxDestroyWithActiveRq++;
     if (remote) counters.upstreamCxDestroyRemoteWithActiveRq++;
     else counters.upstreamCxDestroyLocalWithActiveRq++;
@@ -382,6 +384,11 @@ export class ClusterPool {
       redirected: this.redirected,
       hedged: this.hedged,
     };
+  }
+
+  /** Has no host at all. */
+  get empty(): boolean {
+    return this.hosts.size === 0;
   }
 
   *members(): IterableIterator<Host> {

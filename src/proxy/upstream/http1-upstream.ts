@@ -54,6 +54,7 @@ const responseLimits: HeadLimits = { maxBytes: 65_536, maxFields: 200 };
 export class Http1Upstream implements DialReceiver, UpstreamFacts {
   readonly id: number = ++lastId;
   readonly protocol = 'HTTP/1.1';
+  readonly address: Address;
   readonly pool: ClusterPool;
   readonly host: Host;
   readonly transport: Transport;
@@ -67,6 +68,8 @@ export class Http1Upstream implements DialReceiver, UpstreamFacts {
   /** When it was begun, and when it stood. */
   readonly dialTick: number = performance.now();
   connectedTick = -1;
+  /** It was ended under a request. */
+  endedBusy = false;
   /** Read when someone asks, and kept: a closed socket tells nothing. */
   private tlsFacts: UpstreamTlsFacts | null = null;
   private countedRead = 0;
@@ -85,6 +88,7 @@ export class Http1Upstream implements DialReceiver, UpstreamFacts {
   constructor(pool: ClusterPool, host: Host, stream: UpstreamStream, authority: string) {
     this.pool = pool;
     this.host = host;
+    this.address = host.address;
     this.stream = stream;
     this.transport = dial(dialTarget(pool.config, host, 'http1', authority), pool.secrets, host.sessions, this);
   }
@@ -118,6 +122,7 @@ export class Http1Upstream implements DialReceiver, UpstreamFacts {
 
   /** Gives up the stream; the connection cannot be used again. */
   abandon(): void {
+    this.endedBusy = this.stream !== null;
     this.stream = null;
     this.transport.destroy();
   }
@@ -243,6 +248,7 @@ export class Http1Upstream implements DialReceiver, UpstreamFacts {
 
   private fail(reason: ResetReason, detail: string): void {
     const { stream } = this;
+    this.endedBusy = stream !== null;
     this.stream = null;
     this.transport.destroy();
     stream?.onFailure(reason, detail, this.answered);
