@@ -12,13 +12,20 @@ export function compileCidr(field: Field, range: CidrRangeMessage): CidrRange {
   return { address: range.addressPrefix, bits };
 }
 
-/** Host and port of a TCP address; `names` allows a host name. */
+/** Host and port of a TCP address, or the path of a Unix socket as host; `names` allows a host name. */
 export function compileAddress(
   field: Field,
   address: Address | undefined,
   names: 'ip' | 'name' = 'ip',
 ): { host: string; port: number } {
   const nowhere = { host: '', port: 0 };
+  if (address?.address.case === 'pipe') {
+    const { path, mode } = address.address.value;
+    const at = field.at('pipe');
+    if (!path.startsWith('/')) at.at('path').fail(`${JSON.stringify(path)} is not absolute`);
+    if (mode !== 0) at.at('mode').fail('is not supported');
+    return { host: path, port: 0 };
+  }
   if (address?.address.case !== 'socketAddress') {
     field.fail(address?.address.case ? `${address.address.case} is not supported` : 'is missing');
     return nowhere;

@@ -23,7 +23,8 @@ import { compileDownstreamTls } from './tls.ts';
 const known = words('filter_chain_match filters metadata transport_socket transport_socket_connect_timeout name');
 const knownMatch =
   words(`destination_port prefix_ranges source_prefix_ranges source_ports server_names transport_protocol
-  application_protocols`);
+  application_protocols direct_source_prefix_ranges source_type`);
+const sourceTypes = ['any', 'sameIpOrLoopback', 'external'] as const;
 const knownTcp = words(`stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts hash_policy
   access_log_options`);
 
@@ -75,6 +76,9 @@ export function compileChain(
 function compileMatch(field: Field, match: FilterChainMatch | undefined): ChainMatch {
   if (match) field.only(FilterChainMatchSchema, match, knownMatch);
   const protocol = match?.transportProtocol ?? '';
+  for (const [i, name] of (match?.serverNames ?? []).entries())
+    if (name.replace(/^\*\./, '').includes('*'))
+      field.at('server_names', i).fail(`${JSON.stringify(name)}: a wildcard may only be the whole first label`);
   if (!['', 'tls', 'raw_buffer'].includes(protocol))
     field.at('transport_protocol').fail(`${JSON.stringify(protocol)} is neither tls nor raw_buffer`);
   return {
@@ -83,6 +87,9 @@ function compileMatch(field: Field, match: FilterChainMatch | undefined): ChainM
     serverNames: match?.serverNames.map((name) => name.toLowerCase()) ?? [],
     transportProtocol: protocol === 'tls' || protocol === 'raw_buffer' ? protocol : null,
     applicationProtocols: match?.applicationProtocols ?? [],
+    directSourcePrefixes:
+      match?.directSourcePrefixRanges.map((r, i) => compileCidr(field.at('direct_source_prefix_ranges', i), r)) ?? [],
+    sourceType: sourceTypes[match?.sourceType ?? 0] ?? 'any',
     sourcePrefixes: match?.sourcePrefixRanges.map((r, i) => compileCidr(field.at('source_prefix_ranges', i), r)) ?? [],
     sourcePorts: match?.sourcePorts ?? [],
   };

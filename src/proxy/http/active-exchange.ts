@@ -145,7 +145,7 @@ export class ActiveExchange implements Exchange {
   }
 
   get source(): Address {
-    return this.connection.remote;
+    return this.connection.socketRemote;
   }
 
   get destination(): Address {

@@ -68,7 +68,7 @@ async function sidecar(t: ExecutionContext, applicationPort: number): Promise<{ 
     table: tableOf({
       listeners: [
         listenerOf([chainOf({ tls: downstreamTls, http: managerOf({ serverHeader: 'passThrough' }) })], {
-          inspect: { originalDst: false, tls: true, http: true, proxyProtocol: false },
+          inspect: { originalDst: false, tls: true, http: true },
         }),
       ],
       clusters: [clusterOf('a', [endpointOf(applicationPort)])],

@@ -6,6 +6,7 @@ import { type ChainFacts, matchChain } from './chain-match.ts';
 const facts: ChainFacts = {
   destination: { ip: '10.0.0.5', port: 9080 },
   source: { ip: '10.0.1.1', port: 40_000 },
+  directSource: { ip: '10.0.1.1', port: 40_000 },
   serverName: '',
   transport: 'raw_buffer',
   protocols: [],
@@ -33,6 +34,19 @@ test('a longer prefix beats a shorter one, for destination and source', (t) => {
   t.is(chosen(prefixes, { destination: { ip: '10.9.0.1', port: 1 } }), 'wide');
   t.is(chosen(prefixes, { destination: { ip: '11.0.0.1', port: 1 } }), null);
   t.is(chosen({ any: {}, from: { sourcePrefixes: [{ address: '10.0.1.0', bits: 24 }] } }), 'from');
+});
+
+test('the peer of the socket and its kind come before the source that is told', (t) => {
+  const chains = {
+    any: {},
+    near: { sourceType: 'sameIpOrLoopback' },
+    far: { sourceType: 'external' },
+    balancer: { directSourcePrefixes: [{ address: '192.0.2.0', bits: 24 }] },
+  } as const;
+  t.is(chosen(chains), 'far');
+  t.is(chosen(chains, { source: { ip: '127.0.0.1', port: 1 } }), 'near');
+  t.is(chosen(chains, { source: { ip: '10.0.0.5', port: 1 } }), 'near');
+  t.is(chosen(chains, { directSource: { ip: '192.0.2.9', port: 1 } }), 'balancer');
 });
 
 test('an exact server name beats a wildcard, which beats none', (t) => {

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { CidrRange, FilterChain, Listener } from '../config/table.ts';
 import { cidrContains } from '../http/cidr.ts';
 import type { Address } from './connection.ts';
@@ -6,6 +7,8 @@ import type { Address } from './connection.ts';
 export interface ChainFacts {
   readonly destination: Address;
   readonly source: Address;
+  /** The peer of the socket itself. */
+  readonly directSource: Address;
   /** Lower case; ''. */
   readonly serverName: string;
   readonly transport: 'tls' | 'raw_buffer';
@@ -46,10 +49,16 @@ function longestName(names: readonly string[], serverName: string): number {
   return best;
 }
 
+/** Envoy's SAME_IP_OR_LOOPBACK: a Unix socket, a loopback address, or the same address on both sides. */
+function isLocal(source: string, destination: string): boolean {
+  if (!isIP(source)) return true;
+  return source.startsWith('127.') || source === '::1' || source === destination;
+}
+
 /**
  * The chain for a connection in Envoy's documented order (config.listener.v3.FilterChainMatch): destination port, destination
- * address, server name, transport protocol, application protocols, source address, source port. Each step keeps only the
- * most specific matches, and there is no way back. Null when none matches and there is no default.
+ * address, server name, transport protocol, application protocols, directly connected source address, source type, source
+ * address, source port. Each step keeps only the most specific matches, and there is no way back. Null when none matches and there is no default.
  */
 export function matchChain(listener: Listener, facts: ChainFacts): FilterChain | null {
   let chains = listener.chains;
@@ -66,6 +75,11 @@ export function matchChain(listener: Listener, facts: ChainFacts): FilterChain |
     if (match.applicationProtocols.length === 0) return 1;
     const at = facts.protocols.findIndex((protocol) => match.applicationProtocols.includes(protocol));
     return at < 0 ? 0 : 1000 - at;
+  });
+  chains = narrow(chains, ({ match }) => longestPrefix(match.directSourcePrefixes, facts.directSource.ip));
+  chains = narrow(chains, ({ match }) => {
+    if (match.sourceType === 'any') return 1;
+    return (match.sourceType === 'sameIpOrLoopback') === isLocal(source.ip, destination.ip) ? 2 : 0;
   });
   chains = narrow(chains, ({ match }) => longestPrefix(match.sourcePrefixes, source.ip));
   chains = narrow(chains, ({ match }) =>

@@ -1,5 +1,5 @@
 import type { FilterChain, Listener } from '../config/table.ts';
-import type { Address, ConnectionFacts } from './connection.ts';
+import type { Addresses, ConnectionFacts } from './connection.ts';
 import type { ClientHello } from './detect.ts';
 import type { Terminated } from './tls-server.ts';
 
@@ -9,15 +9,13 @@ let lastId = 0;
 export function connectionFacts(
   listener: Listener,
   chain: FilterChain,
-  addresses: { remote: Address; local: Address; socketLocal: Address },
+  addresses: Addresses,
   hello: ClientHello | null,
   terminated: Terminated | null,
 ): ConnectionFacts {
   return {
     id: ++lastId,
-    remote: addresses.remote,
-    local: addresses.local,
-    socketLocal: addresses.socketLocal,
+    ...addresses,
     listener: listener.name,
     filterChain: chain.name,
     direction: listener.direction,
@@ -47,7 +45,7 @@ export function factsWithoutRequest(facts: ConnectionFacts) {
     peer: facts.peer,
     mtls: facts.mtls,
     sni: facts.sni,
-    source: facts.remote,
+    source: facts.socketRemote,
     client: facts.remote,
     destination: facts.local,
     random: 0,

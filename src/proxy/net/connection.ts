@@ -32,15 +32,21 @@ export interface PeerIdentity extends CertificateFacts {
   readonly principal: string;
 }
 
-export interface ConnectionFacts {
-  /** Grows by one with each accepted connection of this process. */
-  readonly id: number;
-  /** The caller as the socket shows it (Envoy: direct remote address). */
+/** Both ends of a connection. */
+export interface Addresses {
+  /** The caller: what a PROXY protocol header says, else what the socket shows. */
   readonly remote: Address;
+  /** The peer that the socket shows (Envoy: direct remote address). */
+  readonly socketRemote: Address;
   /** Where the caller meant to go: the original destination when the traffic was redirected, else the local address. */
   readonly local: Address;
   /** The address of the socket itself, before the original destination replaces it. */
   readonly socketLocal: Address;
+}
+
+export interface ConnectionFacts extends Addresses {
+  /** Grows by one with each accepted connection of this process. */
+  readonly id: number;
   readonly listener: string;
   readonly filterChain: string;
   readonly direction: 'inbound' | 'outbound' | 'unspecified';

@@ -71,7 +71,8 @@ function captured(field: string, value: unknown): Captured[] {
 export function placesOf(listener: Listener, interception: Interception | null): Place[] {
   if (listener.bind === null) return [];
   const { host, port } = listener.bind;
-  if (interception === null) return [{ host, port, destination: null }];
+  const plain = [listener.bind, ...listener.moreAddresses].map((at) => ({ ...at, destination: null }));
+  if (interception === null) return plain;
   if (listener.useOriginalDst && listener.direction !== 'unspecified')
     return interception[listener.direction].map(({ at, destination }) => ({
       host: at.ip,

@@ -1,5 +1,6 @@
+import { lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type Server, Socket } from 'node:net';
-import type { FilterChain, Listener } from '../config/table.ts';
+import type { FilterChain, Listener, PortRange } from '../config/table.ts';
 import { authorize } from '../http/authorize.ts';
 import { HttpConnection } from '../http/http-connection.ts';
 import { Http1Downstream } from '../http/http1-downstream.ts';
@@ -8,13 +9,14 @@ import type { Plane } from '../http/plane.ts';
 import { chooseWeighted } from '../http/weighted.ts';
 import { type ListenerCounters, SslCounters } from '../telemetry/counters.ts';
 import { type ChainFacts, matchChain } from './chain-match.ts';
-import { type Address, unmapped } from './connection.ts';
+import { type Address, type Addresses, unmapped } from './connection.ts';
 import { connectionFacts, factsWithoutRequest } from './connection-facts.ts';
 import { type ClientHello, type Detected, detect, maxDetectBytes } from './detect.ts';
 import { handedTo } from './hand-over.ts';
 import type { Place } from './interception.ts';
 import { originalDestination } from './original-dst.ts';
 import { output } from './output.ts';
+import { readProxyHeader } from './proxy-protocol.ts';
 import { TcpRelay } from './tcp-proxy.ts';
 import { type Terminated, terminateTls } from './tls-server.ts';
 import { Transport } from './transport.ts';
@@ -47,11 +49,22 @@ export interface ConnectionCounters {
   detectTimedOut: number;
   tlsFailed: number;
   rbacDenied: number;
+  proxyProtocolFound: number;
+  /** No header where there must be one, a malformed one, or one of a version that is not taken. */
+  proxyProtocolRefused: number;
   /** The latest reason of each kind, for the admin pages. */
   lastTlsFailure: string;
 }
 
 const emptyBytes = Buffer.alloc(0);
+const portWithin = (ranges: readonly PortRange[], port: number): boolean =>
+  ranges.some((range) => port >= range.from && port < range.to);
+
+/** A socket that an earlier process left behind would keep its path from being bound; Envoy removes it too. */
+function removeStaleSocket(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
+}
+
 const silent = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
 
 /** A bound listener. A push that changes it swaps its configuration; connections keep what they were accepted under. */
@@ -75,13 +88,14 @@ export class BoundListener {
   /** Resolves with the port. Rejects when the address cannot be bound. */
   listen(): Promise<number> {
     const { host, port } = this.place;
+    if (host.startsWith('/')) removeStaleSocket(host);
     return new Promise((resolve, reject) => {
       const { server } = this;
       server.once('error', (error) =>
         reject(new Error(`listener ${this.config.name} cannot bind ${host}:${port}: ${error.message}`)),
       );
       const address = host.startsWith('/') ? { path: host } : { host, port };
-      server.listen({ ...address, backlog: 4096 }, () => {
+      server.listen({ ...address, backlog: this.config.backlog }, () => {
         server.removeAllListeners('error');
         server.on('error', (error) => Transport.onFault(error));
         const address = server.address();
@@ -113,18 +127,24 @@ export class BoundListener {
     const holder = accepted as unknown as { _handle: { reading: boolean; fd: number } | null };
     const handle = holder._handle;
     if (handle === null) return;
-    const socketLocal: Address = { ip: unmapped(accepted.localAddress ?? ''), port: accepted.localPort ?? 0 };
-    const remote: Address = { ip: unmapped(accepted.remoteAddress ?? ''), port: accepted.remotePort ?? 0 };
+    const { host } = this.place;
+    const socketLocal: Address = host.startsWith('/')
+      ? { ip: host, port: 0 }
+      : { ip: unmapped(accepted.localAddress ?? ''), port: accepted.localPort ?? 0 };
+    const socketRemote: Address = { ip: unmapped(accepted.remoteAddress ?? ''), port: accepted.remotePort ?? 0 };
     holder._handle = null;
     handle.reading = false;
-    const wantsOriginal = this.config.useOriginalDst || this.config.inspect.originalDst;
+    const { config } = this;
+    const wantsOriginal =
+      config.useOriginalDst ||
+      (config.inspect.originalDst && !portWithin(config.originalDstDisabledPorts, socketLocal.port));
     const local = this.place.destination ?? (wantsOriginal ? originalDestination(handle.fd) : null) ?? socketLocal;
     counters.accepted++;
     counters.active++;
     this.counters.downstreamCxTotal++;
     this.counters.downstreamCxActive++;
     const transport = new Transport(false);
-    const listener = handedTo(acceptor.plane.table, this.config, local, socketLocal);
+    const listener = handedTo(acceptor.plane.table, config, local, socketLocal);
     const socket = new Socket({
       handle,
       onread: transport.onread(),
@@ -132,14 +152,19 @@ export class BoundListener {
       pauseOnCreate: true,
     } as object);
     transport.attach(socket);
-    new Arrival(acceptor, this.counters, listener, transport, { remote, local, socketLocal }).begin();
+    new Arrival(acceptor, this.counters, listener, transport, {
+      remote: socketRemote,
+      socketRemote,
+      local,
+      socketLocal,
+    }).begin();
   }
 }
 
 /**
  * A connection between accept and the work that its filter chain names.
  *
- *     accepted → inspected (at most one timed read) → chain matched → TLS ended → HTTP or relay
+ *     accepted → PROXY header read → inspected (one timed wait for both) → chain matched → TLS ended → HTTP or relay
  */
 class Arrival implements Accepted {
   private readonly acceptor: Acceptor;
@@ -147,12 +172,15 @@ class Arrival implements Accepted {
   private readonly acceptedTick = output.tick;
   private readonly listener: Listener;
   private readonly transport: Transport;
-  private readonly addresses: { remote: Address; local: Address; socketLocal: Address };
+  private addresses: Addresses;
   private kept: Buffer = emptyBytes;
   private keptLength = 0;
   private timer: NodeJS.Timeout | null = null;
   private over = false;
   private settled = false;
+  private stage: 'proxyHeader' | 'protocol' = 'protocol';
+  private tls = false;
+  private http = false;
   /** The transport behind TLS. */
   private ended: Transport | null = null;
   private work: Sweepable | null = null;
@@ -162,7 +190,7 @@ class Arrival implements Accepted {
     counters: ListenerCounters,
     listener: Listener,
     transport: Transport,
-    addresses: { remote: Address; local: Address; socketLocal: Address },
+    addresses: Addresses,
   ) {
     this.acceptor = acceptor;
     this.counters = counters;
@@ -174,48 +202,106 @@ class Arrival implements Accepted {
   begin(): void {
     const { listener, transport } = this;
     this.acceptor.swept.add(this);
-    const { port } = this.addresses.local;
-    const disabled = (ranges: Listener['tlsInspectDisabledPorts']) =>
-      ranges.some((range) => port >= range.from && port < range.to);
-    const endsTls = listener.chains.some((chain) => chain.tls !== null) || listener.defaultChain?.tls != null;
-    const tls = (listener.inspect.tls && !disabled(listener.tlsInspectDisabledPorts)) || endsTls;
-    const http = listener.inspect.http && !disabled(listener.httpInspectDisabledPorts);
-    transport.receiver = {
-      ...silent,
-      onBytes: (bytes, length) => this.inspect(bytes, length, tls, http),
-      onEnd: () => this.settle({ kind: 'unknown' }),
-      onClose: () => this.finish(),
-    };
-    if (!tls && !http) {
+    const { proxyProtocol } = listener;
+    const proxied = proxyProtocol !== null && !portWithin(proxyProtocol.disabledPorts, this.addresses.local.port);
+    this.stage = proxied ? 'proxyHeader' : 'protocol';
+    this.chooseInspection();
+    if (!proxied && !this.tls && !this.http) {
+      transport.receiver = { ...silent, onClose: () => this.finish() };
       this.settle({ kind: 'unknown' });
       transport.socket.resume();
       return;
     }
-    if (listener.inspectTimeoutMs > 0) {
-      this.timer = setTimeout(() => {
-        this.acceptor.counters.detectTimedOut++;
-        this.counters.downstreamPreCxTimeout++;
-        output.turn(() => (listener.continueOnInspectTimeout ? this.settle({ kind: 'unknown' }) : transport.destroy()));
-      }, listener.inspectTimeoutMs);
-    }
+    transport.receiver = {
+      ...silent,
+      onBytes: (bytes, length) => this.inspect(bytes, length),
+      onEnd: () => (this.stage === 'proxyHeader' ? transport.destroy() : this.settle({ kind: 'unknown' })),
+      onClose: () => {
+        if (!this.settled) this.counters.downstreamListenerFilterRemoteClose++;
+        this.finish();
+      },
+    };
+    if (listener.inspectTimeoutMs > 0)
+      this.timer = setTimeout(() => output.turn(() => this.timedOut()), listener.inspectTimeoutMs);
     transport.socket.resume();
   }
 
-  private inspect(bytes: Buffer, length: number, tls: boolean, http: boolean): void {
-    if (this.keptLength === 0) {
-      const detected = detect(bytes, length, tls, http);
+  /** Which inspectors look, by the destination as it is known by now. */
+  private chooseInspection(): void {
+    const { listener } = this;
+    const { port } = this.addresses.local;
+    const endsTls = listener.chains.some((chain) => chain.tls !== null) || listener.defaultChain?.tls != null;
+    this.tls = (listener.inspect.tls && !portWithin(listener.tlsInspectDisabledPorts, port)) || endsTls;
+    this.http = listener.inspect.http && !portWithin(listener.httpInspectDisabledPorts, port);
+  }
+
+  private timedOut(): void {
+    this.acceptor.counters.detectTimedOut++;
+    this.counters.downstreamPreCxTimeout++;
+    if (this.listener.continueOnInspectTimeout) this.settle({ kind: 'unknown' });
+    else {
+      this.settled = true;
+      this.transport.destroy();
+    }
+  }
+
+  private inspect(bytes: Buffer, length: number): void {
+    if (this.settled) return;
+    const first = this.keptLength === 0;
+    if (first) {
+      this.kept = bytes;
+      this.keptLength = length;
+    } else {
+      this.kept = Buffer.concat([this.kept.subarray(0, this.keptLength), bytes.subarray(0, length)]);
+      this.keptLength = this.kept.length;
+    }
+    if (this.stage === 'proxyHeader' && !this.takeProxyHeader()) return;
+    if (this.stage === 'protocol') {
+      const detected: Detected =
+        this.tls || this.http ? detect(this.kept, this.keptLength, this.tls, this.http) : { kind: 'unknown' };
       if (detected.kind !== 'undecided') {
-        this.kept = bytes;
-        this.keptLength = length;
         this.settle(detected);
         return;
       }
+      if (this.keptLength > maxDetectBytes) {
+        this.settle({ kind: 'unknown' });
+        return;
+      }
     }
-    this.kept = Buffer.concat([this.kept.subarray(0, this.keptLength), bytes.subarray(0, length)]);
-    this.keptLength = this.kept.length;
-    const detected = detect(this.kept, this.keptLength, tls, http);
-    if (detected.kind !== 'undecided') this.settle(detected);
-    else if (this.keptLength > maxDetectBytes) this.settle({ kind: 'unknown' });
+    // The read buffer is read into again.
+    if (first) this.kept = Buffer.from(this.kept.subarray(0, this.keptLength));
+  }
+
+  /** False when the connection was refused. The header's bytes are consumed; the addresses become those that it tells. */
+  private takeProxyHeader(): boolean {
+    const { acceptor, listener, addresses } = this;
+    const rules = listener.proxyProtocol!;
+    const header = readProxyHeader(this.kept, this.keptLength);
+    if (header.kind === 'undecided') return true;
+    const refusedVersion = header.kind === 'header' && (header.version === 1 ? rules.refusesV1 : rules.refusesV2);
+    if (header.kind === 'malformed' || refusedVersion || (header.kind === 'absent' && !rules.optional)) {
+      acceptor.counters.proxyProtocolRefused++;
+      this.counters.downstreamListenerFilterError++;
+      this.settled = true;
+      this.transport.destroy();
+      return false;
+    }
+    if (header.kind === 'header') {
+      acceptor.counters.proxyProtocolFound++;
+      this.kept = this.kept.subarray(header.length, this.keptLength);
+      this.keptLength = this.kept.length;
+      if (header.source !== null) {
+        const keepsLocal = rules.yieldsToOriginalDst && addresses.local !== addresses.socketLocal;
+        this.addresses = {
+          ...addresses,
+          remote: header.source,
+          local: keepsLocal ? addresses.local : header.destination!,
+        };
+        this.chooseInspection();
+      }
+    }
+    this.stage = 'protocol';
+    return true;
   }
 
   /** The protocol is known, or will not be. */
@@ -229,6 +315,7 @@ class Arrival implements Accepted {
     const chainFacts: ChainFacts = {
       destination: addresses.local,
       source: addresses.remote,
+      directSource: addresses.socketRemote,
       serverName: hello?.sni ?? '',
       transport: hello === null ? 'raw_buffer' : 'tls',
       protocols:

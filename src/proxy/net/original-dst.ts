@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { endianness } from 'node:os';
 import type { Address } from './connection.ts';
+import { ipv6Text } from './proxy-protocol.ts';
 
 /**
  * The destination that a redirected connection was meant for, from the kernel's connection tracking:
@@ -49,24 +50,6 @@ function text4(at: number): string {
   return `${value[at]}.${value[at + 1]}.${value[at + 2]}.${value[at + 3]}`;
 }
 
-/** RFC 5952: lower case, no leading zeros, the longest run of zero groups as `::`. */
-function text6(at: number): string {
-  const groups: string[] = [];
-  for (let i = 0; i < 8; i++) groups.push(value.readUInt16BE(at + 2 * i).toString(16));
-  let bestStart = -1;
-  let bestLength = 1;
-  for (let i = 0; i < 8; i++) {
-    let run = 0;
-    while (i + run < 8 && groups[i + run] === '0') run++;
-    if (run > bestLength) {
-      bestStart = i;
-      bestLength = run;
-    }
-  }
-  if (bestStart < 0) return groups.join(':');
-  return `${groups.slice(0, bestStart).join(':')}::${groups.slice(bestStart + bestLength).join(':')}`;
-}
-
 /** Original destination of an accepted socket's descriptor; null when it was not redirected or cannot be asked. */
 export function originalDestination(fd: number): Address | null {
   const call = load();
@@ -74,6 +57,7 @@ export function originalDestination(fd: number): Address | null {
   length[0] = 16;
   if (call(fd, solIp, soOriginalDst, value, length) === 0) return { ip: text4(4), port: value.readUInt16BE(2) };
   length[0] = 28;
-  if (call(fd, solIpv6, soOriginalDst, value, length) === 0) return { ip: text6(8), port: value.readUInt16BE(2) };
+  if (call(fd, solIpv6, soOriginalDst, value, length) === 0)
+    return { ip: ipv6Text(value, 8), port: value.readUInt16BE(2) };
   return null;
 }

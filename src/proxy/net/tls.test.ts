@@ -73,7 +73,7 @@ function inbound(port: number, strict = false): Table {
             ? []
             : [chainOf({ name: 'plain-http', match: { ...match, transportProtocol: 'raw_buffer' }, http })]),
         ],
-        { inspect: { originalDst: false, tls: true, http: true, proxyProtocol: false } },
+        { inspect: { originalDst: false, tls: true, http: true } },
       ),
     ],
     clusters: [clusterOf('app', [endpointOf(port)])],

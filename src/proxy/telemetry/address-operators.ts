@@ -102,5 +102,5 @@ export const addressOperators: Readonly<Record<string, Command>> = {
   ...family('DOWNSTREAM_LOCAL', (s) => s.connection.local),
   ...family('DOWNSTREAM_DIRECT_LOCAL', (s) => s.connection.socketLocal),
   ...family('DOWNSTREAM_REMOTE', (s) => (isExchange(s) ? s.client : s.connection.remote)),
-  ...family('DOWNSTREAM_DIRECT_REMOTE', (s) => s.connection.remote),
+  ...family('DOWNSTREAM_DIRECT_REMOTE', (s) => s.connection.socketRemote),
 };

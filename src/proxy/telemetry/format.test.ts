@@ -8,6 +8,7 @@ import { timeFormat } from './start-time.ts';
 const connection = {
   id: 7,
   remote: { ip: '10.0.0.1', port: 1234 },
+  socketRemote: { ip: '10.0.0.1', port: 1234 },
   local: { ip: 'fd00::9', port: 80 },
   socketLocal: { ip: '127.0.0.1', port: 15006 },
   listener: 'virtualInbound',

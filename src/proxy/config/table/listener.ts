@@ -12,6 +12,10 @@ export interface Listener {
   /** `null` for a listener that is not bound: it takes connections handed over by original destination. */
   readonly bind: { readonly host: string; readonly port: number } | null;
   readonly address: { readonly host: string; readonly port: number };
+  /** Further addresses that are bound (Envoy: additional_addresses). */
+  readonly moreAddresses: ReadonlyArray<{ readonly host: string; readonly port: number }>;
+  /** Length of the kernel's queue of connections to accept. */
+  readonly backlog: number;
   /** True for 15001 and 15006: connections are handed to the listener that matches their original destination. */
   readonly useOriginalDst: boolean;
   readonly direction: 'inbound' | 'outbound' | 'unspecified';
@@ -19,8 +23,11 @@ export interface Listener {
     readonly originalDst: boolean;
     readonly tls: boolean;
     readonly http: boolean;
-    readonly proxyProtocol: boolean;
   };
+  /** Null when no connection begins with a PROXY protocol header. */
+  readonly proxyProtocol: ProxyProtocol | null;
+  /** Destination ports whose original destination is not asked for. */
+  readonly originalDstDisabledPorts: readonly PortRange[];
   /** Destination ports for which `http` inspection is off (Envoy: filter_disabled). */
   readonly httpInspectDisabledPorts: readonly PortRange[];
   readonly tlsInspectDisabledPorts: readonly PortRange[];
@@ -34,6 +41,18 @@ export interface Listener {
   readonly metadata: Metadata | null;
   /** Identical for two pushes exactly when the listener need not be touched. */
   readonly hash: string;
+}
+
+/** The proxy_protocol listener filter (haproxy.org/download/2.9/doc/proxy-protocol.txt). */
+export interface ProxyProtocol {
+  /** Goes on with the socket's own addresses when the connection begins otherwise, instead of refusing it. */
+  readonly optional: boolean;
+  /** Versions that are refused. */
+  readonly refusesV1: boolean;
+  readonly refusesV2: boolean;
+  readonly disabledPorts: readonly PortRange[];
+  /** Whether the kernel's original destination replaces the header's: original_dst comes after it. */
+  readonly yieldsToOriginalDst: boolean;
 }
 
 export interface PortRange {
@@ -59,6 +78,9 @@ export interface ChainMatch {
   readonly serverNames: readonly string[];
   readonly transportProtocol: 'tls' | 'raw_buffer' | null;
   readonly applicationProtocols: readonly string[];
+  /** Of the peer that the socket shows, whatever a PROXY protocol header says. */
+  readonly directSourcePrefixes: readonly CidrRange[];
+  readonly sourceType: 'any' | 'sameIpOrLoopback' | 'external';
   readonly sourcePrefixes: readonly CidrRange[];
   readonly sourcePorts: readonly number[];
 }

@@ -1,0 +1,85 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { createRuntime } from '../runtime.ts';
+import { Witness } from '../testing/peers.ts';
+import { type BootstrapError, parseBootstrap } from './bootstrap.ts';
+
+const types = 'type.googleapis.com/envoy.extensions.filters';
+const relay = `filters:
+      - name: tcp
+        typed_config: { "@type": ${types}.network.tcp_proxy.v3.TcpProxy, stat_prefix: x, cluster: app }`;
+
+const file = (fields: string) => `
+static_resources:
+  listeners:
+  - name: edge
+    address: { socket_address: { address: 127.0.0.1, port_value: 0 } }
+${fields}`;
+
+function problems(fields: string): readonly string[] {
+  try {
+    parseBootstrap(file(fields));
+    return [];
+  } catch (error) {
+    return (error as BootstrapError).problems;
+  }
+}
+
+test('two filter chains for the same connections are refused', (t) => {
+  const chains = (first: string, second: string) => `    filter_chains:
+    - filter_chain_match: ${first}
+      ${relay}
+    - filter_chain_match: ${second}
+      ${relay}`;
+  t.deepEqual(problems(chains('{ server_names: [a.b, c.d] }', '{ server_names: [C.D] }')), [
+    'listener edge: filter_chains[1]: matches the same connections as filter_chains[0]',
+  ]);
+  t.deepEqual(problems(chains('{ server_names: [a.b] }', '{ server_names: [a.b], source_type: EXTERNAL }')), []);
+  t.regex(problems(chains('{ server_names: ["a*.b"] }', '{}'))[0], /server_names\[0\]: "a\*\.b"/);
+  t.regex(problems(chains('{ suffix_len: 8 }', '{ destination_port: 1 }'))[0], /suffix_len: is not supported/);
+});
+
+test('filter_disabled speaks of destination ports by every predicate', (t) => {
+  const predicate = `{ and_match: { rules: [
+        { not_match: { destination_port_range: { start: 80, end: 81 } } },
+        { or_match: { rules: [ { destination_port_range: { start: 70, end: 90 } }, { any_match: false } ] } } ] } }`;
+  const { table } = parseBootstrap(
+    file(`    listener_filters:
+    - name: tls
+      typed_config: { "@type": ${types}.listener.tls_inspector.v3.TlsInspector }
+      filter_disabled: ${predicate}
+    filter_chains:
+    - ${relay}`),
+  );
+  t.deepEqual(table.listeners.get('edge')?.tlsInspectDisabledPorts, [
+    { from: 70, to: 80 },
+    { from: 81, to: 90 },
+  ]);
+});
+
+test('the PROXY protocol comes before the inspectors, and says what it cannot do', (t) => {
+  const filters = (proxy: string) => `    listener_filters:
+    - name: tls
+      typed_config: { "@type": ${types}.listener.tls_inspector.v3.TlsInspector }
+    - name: proxy
+      typed_config: { "@type": ${types}.listener.proxy_protocol.v3.ProxyProtocol${proxy} }
+    filter_chains:
+    - ${relay}`;
+  t.regex(problems(filters(''))[0], /listener_filters\[1\]: proxy_protocol must come before/);
+  t.regex(problems(filters(', rules: [{ tlv_type: 2 }]')).join(), /rules: is not supported/);
+});
+
+test('a listener binds all its addresses, a Unix socket among them, also one left behind', async (t) => {
+  const path = join(tmpdir(), `lateen-${process.pid}.sock`);
+  const text = file(`    additional_addresses:
+    - address: { pipe: { path: ${path} } }
+    filter_chains:
+    - ${relay}`);
+  for (let i = 0; i < 2; i++) {
+    const { table, secrets } = parseBootstrap(text);
+    const runtime = await createRuntime({ table, secrets, telemetry: new Witness() });
+    t.is(runtime.stats.listeners.length, 2);
+    await runtime.close();
+  }
+});
