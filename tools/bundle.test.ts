@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { build } from 'esbuild';
-import { refuseForbidden } from './bundle.ts';
+import { refuseForbidden, refuseWide } from './bundle.ts';
 
 const top = join(import.meta.dirname, '..');
 
@@ -35,4 +35,10 @@ test('a forbidden package in the proxy fails the build by name', async (t) => {
 test('a bundle without one passes', async (t) => {
   const made = await metafile(t, "import { parse } from 'yaml'; console.log(parse);");
   t.notThrows(() => refuseForbidden('proxy', made));
+});
+
+test('a character outside of ISO 8859-1 is told with its surroundings', (t) => {
+  const error = t.throws(() => refuseWide('proxy', 'const units = /ms|\u03bcs/;'));
+  t.regex(error.message, /^bundle proxy: .*ms\|\u03bcs/);
+  t.notThrows(() => refuseWide('proxy', 'const a = "\u00b5";'));
 });

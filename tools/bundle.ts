@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { build, type Metafile, type Plugin } from 'esbuild';
 
@@ -43,6 +43,14 @@ export function refuseForbidden(name: string, metafile: Metafile): void {
     names.some((found) => found === pattern || found.startsWith(`${pattern}/`)),
   );
   if (wrong.length > 0) throw new Error(`bundle ${name}: contains ${wrong.join(', ')}, which must stay out of it`);
+}
+
+/** Throws when a source is kept by Node in two bytes a character, because one of them is not in ISO 8859-1. */
+export function refuseWide(name: string, source: string): void {
+  const at = source.search(/[\u0100-\uffff]/);
+  if (at < 0) return;
+  const around = source.slice(Math.max(0, at - 40), at + 20);
+  throw new Error(`bundle ${name}: ${JSON.stringify(around)} doubles the memory of its source; write it as an escape`);
 }
 
 const common = {
@@ -101,6 +109,7 @@ export async function bundlePrograms(folder: string): Promise<Bundle[]> {
     ...rooms.map((room) => bundle(`src/${room}/main.ts`, join(folder, `${room}.mjs`), [])),
   ]);
   for (const { bundle: one, metafile } of made) refuseForbidden(one.name, metafile);
+  refuseWide('proxy', readFileSync(join(folder, 'proxy.mjs'), 'utf8'));
   return made.map((one) => one.bundle);
 }
 

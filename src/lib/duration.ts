@@ -20,7 +20,7 @@ export function parseDurationMs(text: string): number | null {
   if (body.length > 64) return null;
   let totalMs = 0;
   let end = 0;
-  for (const part of body.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)) {
+  for (const part of body.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/g)) {
     if (part.index !== end) return null;
     end = part.index + part[0].length;
     totalMs += Number(part[1]) * unitMs[part[2]];

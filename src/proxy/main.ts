@@ -94,8 +94,19 @@ async function runPod(type: 'sidecar' | 'router', domain: string | null, log: Lo
   return untilEnded(await startPod(await readEnvironment({ type, domain }, process.env), log));
 }
 
+const settledMs = 500;
+
+/** What only the start needed leaves the memory: nothing of it would by itself in a proxy that has little to do. */
+function forgetStart(): void {
+  setTimeout(() => {
+    const { gc } = globalThis as { gc?: (options: object) => void };
+    gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+  }, settledMs).unref();
+}
+
 async function untilEnded(proxy: { lifecycle: Lifecycle; ended: Promise<void> }): Promise<number> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => proxy.lifecycle.terminate());
+  forgetStart();
   await proxy.ended;
   await flushLogFiles();
   // What is still open belongs to callers that did not leave; nobody waits for them.

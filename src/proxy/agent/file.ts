@@ -1,5 +1,4 @@
 /** The proxy that an Envoy bootstrap file describes (`lateen proxy -c FILE`). */
-import { createAdsClient } from '../../xds/ads-client.ts';
 import { admin as adminPages, type ServerState } from '../admin/admin.ts';
 import { type SmallServer, serve } from '../admin/http-server.ts';
 import type { ParsedBootstrap } from '../config/bootstrap.ts';
@@ -45,6 +44,7 @@ export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number,
   });
   let subscription: Subscription | null = null;
   if (ads) {
+    const { createAdsClient } = await import('../../xds/ads-client.ts');
     const subscribed = subscribe({
       connect: (handlers) =>
         createAdsClient({ target: ads.target, protocol: ads.protocol, node: node ?? {}, ...handlers }),
