@@ -112,5 +112,10 @@ function compileTcp(field: Field, message: TcpProxyMessage): TcpProxy {
     totalWeight,
     idleTimeoutMs: durationMs(message.idleTimeout, 3_600_000),
     accessLogs: compileAccessLogs(field, message.accessLog),
+    logOptions: {
+      everyMs: durationMs(message.accessLogOptions?.accessLogFlushInterval ?? message.accessLogFlushInterval, 0),
+      onRequest: false,
+      onConnected: message.accessLogOptions?.flushAccessLogOnConnected ?? false,
+    },
   };
 }

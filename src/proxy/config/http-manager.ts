@@ -60,6 +60,11 @@ export function compileHttpManager(
     rbac: filters.rbac,
     fault: filters.fault,
     accessLogs: compileAccessLogs(field, message.accessLog),
+    logOptions: {
+      everyMs: durationMs(message.accessLogOptions?.accessLogFlushInterval, 0),
+      onRequest: message.accessLogOptions?.flushAccessLogOnNewRequest ?? false,
+      onConnected: message.accessLogOptions?.flushLogOnTunnelSuccessfullyEstablished ?? false,
+    },
     tracing: compileTracing(field.at('tracing'), message.tracing),
     serverName: message.serverName || 'envoy',
     serverHeader: serverHeaders[message.serverHeaderTransformation] ?? 'overwrite',

@@ -86,6 +86,8 @@ export class ActiveExchange implements Exchange {
   /** Null until it is settled, or when there is none. */
   trace: Trace | null = null;
   traced = false;
+  /** When a log last told of it; -1 before. */
+  loggedTick = -1;
   /** Headers that the proxy made or changed, for whoever looks them up later: name, value, name, value. */
   private madeRequest: string[] | null = null;
   private madeResponse: string[] | null = null;
@@ -206,6 +208,14 @@ export class ActiveExchange implements Exchange {
 
   receivedResponseBytes(): { head: number; fields: number } {
     return { head: this.response.length, fields: fieldBytes(this.response) };
+  }
+
+  /** About once a second while it lives: logs of long requests tell of them in between. */
+  logProgress(now: number): void {
+    const { everyMs } = this.manager.logOptions;
+    if (everyMs === 0 || now - Math.max(this.startTick, this.loggedTick) < everyMs) return;
+    this.loggedTick = now;
+    this.plane.telemetry.during(this, 'DownstreamPeriodic');
   }
 
   receivedIdBytes(): number {

@@ -1,5 +1,6 @@
 import type { Cluster, Endpoint, HttpManager, Listener, Route, TcpProxy, VirtualHost } from '../config/table.ts';
 import type { Address, CertificateFacts, ConnectionFacts } from '../net/connection.ts';
+import type { AccessLogType } from '../telemetry/access-log.ts';
 import type { RequestFacts } from './facts.ts';
 
 /**
@@ -134,6 +135,8 @@ export interface TcpSession {
 export interface Telemetry {
   /** Once for each request, after its last byte. */
   finish(exchange: Exchange): void;
+  /** A line about what is still under way: a request, a tunnel, a connection; asked for by `LogOptions`. */
+  during(subject: Exchange | TcpSession, type: AccessLogType): void;
   /** Once when a TCP relay has its upstream connection. */
   tcpOpened(session: TcpSession): void;
   /** Once when it is over; `tcpOpened` may be missing when it never reached an upstream. */

@@ -482,6 +482,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     edit.add('connection', 'upgrade');
     edit.add('upgrade', block.get('upgrade') ?? '');
     exchange.responseHeaderBytes = exchange.stream.sendHead(101, block, edit, 'none');
+    if (exchange.manager.logOptions.onConnected)
+      exchange.plane.telemetry.during(exchange, 'DownstreamTunnelSuccessfullyEstablished');
     exchange.stream.startTunnel();
     this.clearTimers();
     this.resumeCaller();

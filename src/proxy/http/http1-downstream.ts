@@ -419,6 +419,7 @@ export class Http1Downstream implements Receiver, ServerStream {
       return;
     }
     if (exchange.finished) return;
+    exchange.logProgress(now);
     const idleMs = exchange.route?.forward?.idleTimeoutMs || manager.streamIdleTimeoutMs;
     const requestLate =
       manager.requestTimeoutMs > 0 && !exchange.requestComplete && now - exchange.startTick > manager.requestTimeoutMs;

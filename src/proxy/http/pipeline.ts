@@ -22,6 +22,7 @@ import { findRoute } from './route.ts';
 export function runPipeline(exchange: ActiveExchange): void {
   const { manager, plane } = exchange;
   receiveHeaders(exchange);
+  if (manager.logOptions.onRequest) plane.telemetry.during(exchange, 'DownstreamStart');
 
   // Every rule below reads the normalised path, so that no spelling of a path slips past one of them.
   const normalized = normalizePath(exchange.path, manager);

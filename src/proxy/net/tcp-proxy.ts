@@ -42,6 +42,7 @@ export class TcpRelay implements TcpSession {
   private pool: ClusterPool | null = null;
   private readonly counters: TcpCounters | null;
   private dialTick = 0;
+  private loggedTick = -1;
   private early: Buffer[] = [];
   private earlyBytes = 0;
   private callerEnded = false;
@@ -209,6 +210,7 @@ export class TcpRelay implements TcpSession {
       tls: this.host!.tls === null ? null : upstreamTls(socket as TLSSocket),
     };
     this.plane.telemetry.tcpOpened(this);
+    if (this.proxy?.logOptions.onConnected) this.plane.telemetry.during(this, 'TcpUpstreamConnected');
     for (const piece of this.early) upstream.write(piece);
     if (this.earlyBytes >= maxEarlyBytes) this.downstream.resume();
     this.early = [];
@@ -239,6 +241,11 @@ export class TcpRelay implements TcpSession {
 
   /** About once a second: ends what has been silent too long. */
   sweep(now: number): void {
+    const everyMs = this.proxy?.logOptions.everyMs ?? 0;
+    if (everyMs > 0 && now - Math.max(this.startTick, this.loggedTick) >= everyMs) {
+      this.loggedTick = now;
+      this.plane.telemetry.during(this, 'TcpPeriodic');
+    }
     const active = Math.max(this.downstream.lastActiveTick, this.remote?.lastActiveTick ?? 0, this.startTick);
     if (now - active <= this.idleMs) return;
     if (this.counters !== null) this.counters.idleTimeout++;

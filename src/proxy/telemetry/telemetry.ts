@@ -3,7 +3,7 @@ import type { AccessLogSink, TraceProvider } from '../config/table.ts';
 import type { ActiveExchange } from '../http/active-exchange.ts';
 import type { Exchange, TcpSession, Telemetry } from '../http/exchange.ts';
 import type { Plane } from '../http/plane.ts';
-import { type AccessLogType, emitting, type LogSubject } from './access-log.ts';
+import { type AccessLogType, emitting, isExchange, type LogSubject } from './access-log.ts';
 import { Collector } from './collector.ts';
 import type { IstioMetrics } from './istio-metrics.ts';
 import { logFile } from './log-file.ts';
@@ -40,6 +40,10 @@ export class ProxyTelemetry implements Telemetry {
     this.#metrics?.http(exchange);
     if (exchange.manager.tracing !== null) this.#trace(exchange as ActiveExchange);
     log(exchange.manager.accessLogs, exchange, 'DownstreamEnd');
+  }
+
+  during(subject: LogSubject, type: AccessLogType): void {
+    log((isExchange(subject) ? subject.manager : subject.proxy)?.accessLogs ?? [], subject, type);
   }
 
   tcpOpened(session: TcpSession): void {

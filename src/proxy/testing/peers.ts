@@ -186,6 +186,8 @@ export class Witness implements Telemetry {
   readonly ended: TcpSession[] = [];
   private readonly waits: Array<() => void> = [];
 
+  during(): void {}
+
   finish(exchange: Exchange): void {
     this.finished.push({
       status: exchange.status,

@@ -13,6 +13,8 @@ import type {
   VirtualHost,
 } from '../config/table.ts';
 
+const noLogOptions = { everyMs: 0, onRequest: false, onConnected: false };
+
 export function endpointOf(port: number, overrides: Partial<Endpoint> = {}): Endpoint {
   return {
     host: '127.0.0.1',
@@ -149,6 +151,7 @@ export function managerOf(overrides: Partial<HttpManager> = {}): HttpManager {
     rbac: [],
     fault: null,
     accessLogs: [],
+    logOptions: noLogOptions,
     tracing: null,
     serverName: 'istio-envoy',
     serverHeader: 'overwrite',
@@ -203,6 +206,7 @@ export function tcpOf(cluster: string): FilterChain['tcp'] {
     totalWeight: 1,
     idleTimeoutMs: 0,
     accessLogs: [],
+    logOptions: noLogOptions,
   };
 }
 

@@ -1,5 +1,5 @@
 import type { StringMatch } from '../match.ts';
-import type { AccessLogSink } from './listener.ts';
+import type { AccessLogSink, LogOptions } from './listener.ts';
 import type { Rbac } from './rbac.ts';
 import type { HeaderMatch } from './route.ts';
 import type { Tracing } from './tracing.ts';
@@ -15,6 +15,7 @@ export interface HttpManager {
   readonly rbac: readonly Rbac[];
   readonly fault: Fault | null;
   readonly accessLogs: readonly AccessLogSink[];
+  readonly logOptions: LogOptions;
   /** Null when nothing is traced. */
   readonly tracing: Tracing | null;
   readonly serverName: string;

@@ -108,6 +108,17 @@ export interface TcpProxy {
   readonly totalWeight: number;
   readonly idleTimeoutMs: number;
   readonly accessLogs: readonly AccessLogSink[];
+  readonly logOptions: LogOptions;
+}
+
+/** When access logs tell of what is still under way (Envoy: access_log_options). */
+export interface LogOptions {
+  /** Every so often; 0 is never. */
+  readonly everyMs: number;
+  /** A request has come. */
+  readonly onRequest: boolean;
+  /** An upgrade was agreed to, or a connection stands to the upstream. */
+  readonly onConnected: boolean;
 }
 
 export interface AccessLogSink {
