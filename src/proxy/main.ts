@@ -79,8 +79,9 @@ async function runFile(path: string, validate: boolean, drainMs: number, log: Lo
     return 0;
   }
   const { startFromFile } = await import('./agent/file.ts');
-  const proxy = await startFromFile(bootstrap, drainMs, log);
-  log.info(
+  const own = bootstrap.logAsJson ? createLog(log.level, true) : log;
+  const proxy = await startFromFile(bootstrap, drainMs, own);
+  own.info(
     `serving ${path}: ${proxy.runtime.stats.listeners.map(({ name, port }) => `${name} on ${port}`).join(', ')}`,
   );
   return untilEnded(proxy);

@@ -229,6 +229,9 @@ test('what changes something is asked for by POST', async (t) => {
   t.regex((await served.page('/logging?level=debug', 'POST')).body, /^active loggers:\n {2}all: debug\n/);
   t.regex((await served.page('/logging?level=foo', 'POST')).body, /^error: unknown logger level\n/);
   t.is((await served.page('/reopen_logs', 'POST')).status, 200);
+  t.deepEqual(await served.page('/runtime_modify?a=b', 'POST'), { status: 503, body: 'No admin layer specified' });
+  t.is((await served.page('/runtime_modify', 'POST')).status, 400);
+  t.deepEqual(JSON.parse((await served.page('/runtime')).body), { layers: [], entries: {} });
   t.is((await served.page('/drain_listeners?inboundonly', 'POST')).body, 'OK\n');
   await served.ask(t, '/direct');
   const port = served.proxy.runtime.portOf('main');

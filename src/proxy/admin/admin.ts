@@ -1,5 +1,6 @@
 /** The pages on 127.0.0.1:15000 that people and istioctl read, under Envoy's paths and with its parameters. */
 import { version } from '../../lib/version.ts';
+import { runtimeValues } from '../config/runtime-values.ts';
 import type { SecretStore } from '../config/secret-store.ts';
 import type { Runtime } from '../runtime.ts';
 import { type Log, parseLevel } from '../telemetry/log.ts';
@@ -116,6 +117,12 @@ export function admin(options: AdminOptions): Admin {
     },
     '/certs': { help: 'print certs on machine', answer: () => json({ certificates: certificates(options.secrets) }) },
     '/server_info': { help: 'print server version/status information', answer: () => json(serverInfo(options)) },
+    '/runtime': { help: 'print runtime values', answer: () => json(runtimeValues.shown) },
+    '/runtime_modify': {
+      help: 'Adds or modifies runtime values as passed in query parameters; an empty value deletes what was added',
+      post: true,
+      answer: (_request, url) => modifyRuntime(url.searchParams),
+    },
     '/memory': { help: 'print current allocation/heap usage', answer: () => json(memory()) },
     '/init_dump': {
       help: 'dump what the start still waits for',
@@ -167,6 +174,15 @@ function listenersPage(runtime: Runtime, format: string | null): Reply {
       local_address: { socket_address: { address: host, port_value: port } },
     })),
   });
+}
+
+const modifyUsage = `usage: /runtime_modify?key1=value1&key2=value2&keyN=valueN
+use an empty value to remove a previously added override`;
+
+function modifyRuntime(query: URLSearchParams): Reply {
+  if (query.size === 0) return text(modifyUsage, 400);
+  const fault = runtimeValues.override(query);
+  return fault === null ? text('OK\n') : text(fault, 503);
 }
 
 /** V8's figures under the names of Envoy's allocator; bytes as text, as 64 bits are in JSON. */

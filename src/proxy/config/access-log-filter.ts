@@ -11,6 +11,7 @@ import { grpcStatus } from '../telemetry/operators.ts';
 import { isResponseFlag } from '../telemetry/response-flags.ts';
 import { millionths } from './fault.ts';
 import type { Field } from './field.ts';
+import { runtimeValues } from './runtime-values.ts';
 import { compileHeader } from './string-match.ts';
 
 const always: AccessLogFilter = () => true;
@@ -51,10 +52,11 @@ export function compileLogFilter(field: Field, message: FilterMessage): AccessLo
     }
     case 'runtimeFilter': {
       const share = millionths(value.percentSampled, 0);
-      const own = value.useIndependentRandomness;
+      const { runtimeKey, useIndependentRandomness: own } = value;
+      if (runtimeKey === '') field.at('runtime_filter').at('runtime_key').fail('is empty');
       return (subject) => {
         const drawn = own || !isExchange(subject) ? Math.random() * 1_000_000 : subject.random;
-        return drawn < share;
+        return drawn < runtimeValues.millionths(runtimeKey, share);
       };
     }
     case 'grpcStatusFilter': {
@@ -88,9 +90,11 @@ function list(field: Field, filters: readonly FilterMessage[]): AccessLogFilter[
 }
 
 function comparison(compare: ComparisonFilter | undefined, read: (subject: LogSubject) => number): AccessLogFilter {
-  const wanted = compare?.value?.defaultValue ?? 0;
+  const fallback = compare?.value?.defaultValue ?? 0;
+  const key = compare?.value?.runtimeKey ?? '';
+  const wanted = () => runtimeValues.number(key, fallback);
   const op = compare?.op ?? 0;
-  if (op === 1) return (subject) => read(subject) >= wanted;
-  if (op === 2) return (subject) => read(subject) <= wanted;
-  return (subject) => read(subject) === wanted;
+  if (op === 1) return (subject) => read(subject) >= wanted();
+  if (op === 2) return (subject) => read(subject) <= wanted();
+  return (subject) => read(subject) === wanted();
 }

@@ -15,6 +15,7 @@ import { ResourceStore } from './compile.ts';
 import { Field, words } from './field.ts';
 import type { Secret } from './references.ts';
 import { registry } from './registry.ts';
+import { compileRuntime, runtimeValues } from './runtime-values.ts';
 import { SecretStore } from './secret-store.ts';
 import { compileStatsConfig } from './stats.ts';
 import type { Table } from './table.ts';
@@ -31,6 +32,8 @@ export interface ParsedBootstrap {
   node: Node | undefined;
   /** Which statistics are told; null tells all. */
   tells: ((name: string) => boolean) | null;
+  /** The proxy's own messages are JSON objects (Envoy: application_log_config; its members are not read). */
+  logAsJson: boolean;
   /** The file as JSON, with Envoy's names of fields. */
   json(): object;
   admin: { host: string; port: number } | null;
@@ -82,12 +85,17 @@ export function parseBootstrap(text: string, path = 'bootstrap'): ParsedBootstra
     for (const [name, secret] of references.inlineSecrets) keep(secrets, name, secret, problems);
   const ads = readAds(field.at('dynamic_resources'), message, store, secrets);
   const admin = message.admin?.address ? compileAddress(field.at('admin').at('address'), message.admin.address) : null;
+  compileRuntime(field.at('layered_runtime'), message.layeredRuntime, runtimeValues);
+  const logFormat = message.applicationLogConfig?.logFormat?.logFormat;
+  const logAsJson = logFormat?.case === 'jsonFormat';
+  if (logFormat?.case === 'textFormat')
+    field.at('application_log_config').at('log_format').at('text_format').fail('is not supported; give json_format');
   const tells = compileStatsConfig(field.at('stats_config'), message.statsConfig);
   if (problems.length > 0) throw new BootstrapError(path, problems);
   const bytes = toBinary(BootstrapSchema, message);
   const json = () =>
     toJson(BootstrapSchema, fromBinary(BootstrapSchema, bytes), { registry, useProtoFieldName: true }) as object;
-  return { table: store.table(1), store, secrets, node: message.node, tells, json, admin, ads };
+  return { table: store.table(1), store, secrets, node: message.node, tells, logAsJson, json, admin, ads };
 }
 
 function keep(secrets: SecretStore, name: string, secret: Secret, problems: string[]): void {

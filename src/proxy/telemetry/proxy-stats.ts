@@ -1,5 +1,6 @@
 /** The proxy's own counts under Envoy's names, for /stats and for Prometheus. */
 import type { AdsState } from '../../xds/ads-client.ts';
+import { runtimeValues } from '../config/runtime-values.ts';
 import type { Runtime } from '../runtime.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import type { ClusterCounters } from './counters.ts';
@@ -100,6 +101,9 @@ function serverStats(list: StatList, runtime: Runtime, live: boolean): void {
   list.gauge('listener_manager.workers_started', live ? 1 : 0);
   list.gauge('cluster_manager.active_clusters', table.clusters.size);
   list.gauge('cluster_manager.warming_clusters', 0);
+  list.gauge('runtime.num_keys', runtimeValues.keys);
+  list.gauge('runtime.num_layers', runtimeValues.layers);
+  list.gauge('runtime.admin_overrides_active', runtimeValues.overrides > 0 ? 1 : 0);
   list.gauge('config.version', table.version);
   // This proxy's own: what became of connections over all listeners.
   list.counter('listener.downstream_cx_total', stats.accepted);

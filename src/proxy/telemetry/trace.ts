@@ -1,6 +1,7 @@
 /** Which trace a request belongs to: what came with it, what is decided about it, what is sent on. */
 import { randomFillSync } from 'node:crypto';
 import type { HeaderEdit } from '../codec/header-edit.ts';
+import { runtimeValues } from '../config/runtime-values.ts';
 import type { Tracing } from '../config/table.ts';
 import type { ActiveExchange } from '../http/active-exchange.ts';
 import { fromInside } from '../http/client-address.ts';
@@ -65,12 +66,17 @@ function decide(exchange: ActiveExchange, tracing: Tracing): TraceReason {
   const shares = exchange.route?.tracing ?? tracing;
   let reason = reasonOf(id);
   if (reason === 'none') {
-    if (exchange.header('x-client-trace-id') !== null && drawn(id, shares.client)) reason = 'client';
+    if (
+      exchange.header('x-client-trace-id') !== null &&
+      drawn(id, runtimeValues.millionths('tracing.client_enabled', shares.client))
+    )
+      reason = 'client';
     // Callers from outside have no say in this.
     else if (exchange.header('x-envoy-force-trace') !== null && fromInside(exchange)) reason = 'service';
-    else if (drawn(id, shares.random)) reason = 'sampled';
+    else if (drawn(id, runtimeValues.millionths('tracing.random_sampling', shares.random))) reason = 'sampled';
   }
-  if (reason !== 'none' && !drawn(id, shares.overall)) reason = 'none';
+  if (reason !== 'none' && !drawn(id, runtimeValues.millionths('tracing.global_enabled', shares.overall)))
+    reason = 'none';
   if (id[14] !== reasonDigits[reason]) exchange.requestId = id.slice(0, 14) + reasonDigits[reason] + id.slice(15);
   return reason;
 }
