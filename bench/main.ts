@@ -6,6 +6,7 @@ import type { Bench } from './bench.ts';
 /** Each in a folder of its own. */
 const benches: Record<string, () => Promise<Bench>> = {
   proxy: async () => (await import('./proxy/proxy.ts')).proxy,
+  soak: async () => (await import('./soak/soak.ts')).soak,
   mesh: async () => (await import('./mesh/mesh.ts')).mesh,
 };
 const first = 'proxy';
@@ -17,6 +18,8 @@ const usage = `usage: npm run bench -- [${Object.keys(benches).join('|')}] [opti
   --case NAME       only this case; may be repeated
   --seconds N       how long one measurement takes (3)
   --peers A,B       measure beside these, out of envoy, nginx and haproxy (all)
+ soak:
+  --seconds N       how long it takes (600)
  mesh:
   --provider NAME   kubeconfig, kind or local, as for the end-to-end tests
   --cluster NAME    use the cluster of this name: the one that is up, else a new one
