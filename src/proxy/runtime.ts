@@ -60,6 +60,7 @@ export class Runtime implements Plane {
         detectTimedOut: 0,
         tlsFailed: 0,
         rbacDenied: 0,
+        gateClosed: 0,
         proxyProtocolFound: 0,
         proxyProtocolRefused: 0,
         lastTlsFailure: '',

@@ -7,17 +7,32 @@ import {
   FilterChainMatchSchema,
   FilterChainSchema,
 } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { ConnectionLimitSchema } from '../../xds/gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js';
+import { ConfigSchema as DirectResponseSchema } from '../../xds/gen/envoy/extensions/filters/network/direct_response/v3/config_pb.js';
 import { HttpConnectionManagerSchema } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { LocalRateLimitSchema } from '../../xds/gen/envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit_pb.js';
 import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
+import { SniClusterSchema } from '../../xds/gen/envoy/extensions/filters/network/sni_cluster/v3/sni_cluster_pb.js';
 import type { TcpProxy as TcpProxyMessage } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { compileAccessLogs } from './access-log.ts';
 import { compileCidr } from './address.ts';
+import { readData } from './data-source.ts';
 import { dispatch, durationMs, type Field, unpack, words } from './field.ts';
+import { compileConnectionGate, compileRateGate } from './gate.ts';
 import { compileHttpManager } from './http-manager.ts';
 import { compileRbac } from './rbac.ts';
 import type { References } from './references.ts';
-import type { ChainMatch, FilterChain, HttpManager, Rbac, RouteTable, TcpProxy, WeightedCluster } from './table.ts';
+import type {
+  ChainMatch,
+  FilterChain,
+  Gate,
+  HttpManager,
+  Rbac,
+  RouteTable,
+  TcpProxy,
+  WeightedCluster,
+} from './table.ts';
 import { compileDownstreamTls } from './tls.ts';
 
 const known = words('filter_chain_match filters metadata transport_socket transport_socket_connect_timeout name');
@@ -26,7 +41,7 @@ const knownMatch =
   application_protocols direct_source_prefix_ranges source_type`);
 const sourceTypes = ['any', 'sameIpOrLoopback', 'external'] as const;
 const knownTcp = words(`stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts hash_policy
-  access_log_options`);
+  max_downstream_connection_duration`);
 
 export function compileChain(
   field: Field,
@@ -39,6 +54,9 @@ export function compileChain(
   const networkRbac: Rbac[] = [];
   let http: HttpManager | null = null;
   let tcp: TcpProxy | null = null;
+  let answer: Buffer | null = null;
+  let clusterBySni = false;
+  const gates: Gate[] = [];
   const read = (filter: Filter, at: Field) =>
     dispatch<void>(at, filter.configType, {
       // Istio's exchange of workload metadata by ALPN: this proxy has no use for it.
@@ -56,20 +74,38 @@ export function compileChain(
       },
       [TcpProxySchema.typeName]: (config, any) => {
         const message = unpack(config, any, TcpProxySchema);
-        if (message) tcp = compileTcp(config, message);
+        if (message) tcp = compileTcp(config, message, clusterBySni);
+      },
+      [SniClusterSchema.typeName]: () => {
+        clusterBySni = true;
+      },
+      [ConnectionLimitSchema.typeName]: (config, any) => {
+        const message = unpack(config, any, ConnectionLimitSchema);
+        if (message) gates.push(compileConnectionGate(config, message));
+      },
+      [LocalRateLimitSchema.typeName]: (config, any) => {
+        const message = unpack(config, any, LocalRateLimitSchema);
+        if (message) gates.push(compileRateGate(config, message));
+      },
+      [DirectResponseSchema.typeName]: (config, any) => {
+        const message = unpack(config, any, DirectResponseSchema);
+        if (message) answer = readData(config.at('response'), message.response);
       },
     });
   for (const [i, filter] of chain.filters.entries()) read(filter, field.at('filters', i).at('typed_config'));
-  if (!http && !tcp && field.problems.length === 0)
-    field.at('filters').fail('must end with http_connection_manager or tcp_proxy');
-  if (http && tcp) field.at('filters').fail('has both http_connection_manager and tcp_proxy');
+  const ends = [http, tcp, answer].filter((end) => end !== null).length;
+  if (ends === 0 && field.problems.length === 0)
+    field.at('filters').fail('must end with http_connection_manager, tcp_proxy or direct_response');
+  if (ends > 1) field.at('filters').fail('has more than one of http_connection_manager, tcp_proxy and direct_response');
   return {
     name: chain.name,
     match: compileMatch(field.at('filter_chain_match'), chain.filterChainMatch),
     tls: compileDownstreamTls(field.at('transport_socket').at('typed_config'), chain.transportSocket, refs),
     networkRbac,
+    gates,
     http,
     tcp,
+    answer,
   };
 }
 
@@ -95,22 +131,34 @@ function compileMatch(field: Field, match: FilterChainMatch | undefined): ChainM
   };
 }
 
-function compileTcp(field: Field, message: TcpProxyMessage): TcpProxy {
+function compileTcp(field: Field, message: TcpProxyMessage, clusterBySni: boolean): TcpProxy {
   field.only(TcpProxySchema, message, knownTcp);
   const plain = { requestHeaders: null, responseHeaders: null, hostRewrite: null };
   const specifier = message.clusterSpecifier;
   let clusters: WeightedCluster[] = [];
   if (specifier.case === 'cluster') clusters = [{ cluster: specifier.value, weight: 1, ...plain }];
   else if (specifier.case === 'weightedClusters')
-    clusters = specifier.value.clusters.map(({ name, weight }) => ({ cluster: name, weight, ...plain }));
+    clusters = specifier.value.clusters.map(({ name, weight, metadataMatch }, i) => {
+      const at = field.at('weighted_clusters').at('clusters', i);
+      if (metadataMatch) at.at('metadata_match').fail('is not supported');
+      return { cluster: name, weight, ...plain };
+    });
   else field.fail('names no cluster');
+  for (const [i, { policySpecifier }] of message.hashPolicy.entries())
+    if (policySpecifier.case !== 'sourceIp')
+      field.at('hash_policy', i).fail(`${policySpecifier.case ?? 'nothing'} is not supported; give source_ip`);
+  if (message.maxConnectAttempts === 0) field.at('max_connect_attempts').fail('must be at least 1');
   const totalWeight = clusters.reduce((sum, { weight }) => sum + weight, 0);
   if (specifier.case && totalWeight === 0) field.at('weighted_clusters').fail('the weights add up to 0');
   return {
     statPrefix: message.statPrefix,
     clusters,
     totalWeight,
+    clusterBySni,
     idleTimeoutMs: durationMs(message.idleTimeout, 3_600_000),
+    maxDurationMs: durationMs(message.maxDownstreamConnectionDuration, 0),
+    maxConnectAttempts: message.maxConnectAttempts ?? 1,
+    hashesSource: message.hashPolicy.length > 0,
     accessLogs: compileAccessLogs(field, message.accessLog),
     logOptions: {
       everyMs: durationMs(message.accessLogOptions?.accessLogFlushInterval ?? message.accessLogFlushInterval, 0),

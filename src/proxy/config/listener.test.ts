@@ -83,3 +83,43 @@ test('a listener binds all its addresses, a Unix socket among them, also one lef
     await runtime.close();
   }
 });
+
+test('gates, a fixed answer and the limits of a relay are read, and what is missing is refused', (t) => {
+  const network = `${types}.network`;
+  const { table } = parseBootstrap(
+    file(`    filter_chains:
+    - filters:
+      - name: limit
+        typed_config:
+          "@type": ${network}.connection_limit.v3.ConnectionLimit
+          stat_prefix: x
+          max_connections: 2
+          delay: 1s
+      - name: sni
+        typed_config: { "@type": ${network}.sni_cluster.v3.SniCluster }
+      - name: tcp
+        typed_config:
+          "@type": ${network}.tcp_proxy.v3.TcpProxy
+          stat_prefix: x
+          cluster: app
+          idle_timeout: 0s
+          max_connect_attempts: 2
+          max_downstream_connection_duration: 9s
+          hash_policy: [{ source_ip: {} }]`),
+  );
+  const chain = table.listeners.get('edge')!.chains[0];
+  t.deepEqual(chain.gates, [{ kind: 'connections', max: 2, delayMs: 1000 }]);
+  t.like(chain.tcp, {
+    clusterBySni: true,
+    idleTimeoutMs: 0,
+    maxConnectAttempts: 2,
+    maxDurationMs: 9000,
+    hashesSource: true,
+  });
+  const tcp = (fields: string) => `    filter_chains:
+    - filters:
+      - name: tcp
+        typed_config: { "@type": ${network}.tcp_proxy.v3.TcpProxy, stat_prefix: x, cluster: app, ${fields} }`;
+  t.regex(problems(tcp('tunneling_config: { hostname: a }')).join(), /tunneling_config: is not supported/);
+  t.regex(problems(tcp('hash_policy: [{ filter_state: { key: a } }]')).join(), /filterState is not supported/);
+});

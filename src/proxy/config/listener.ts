@@ -7,6 +7,7 @@ import type {
 import type { Listener as ListenerMessage } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { HttpInspectorSchema } from '../../xds/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
+import { LocalRateLimitSchema } from '../../xds/gen/envoy/extensions/filters/listener/local_ratelimit/v3/local_ratelimit_pb.js';
 import { OriginalDstSchema } from '../../xds/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
 import type { ProxyProtocol as ProxyProtocolMessage } from '../../xds/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js';
 import { ProxyProtocolSchema } from '../../xds/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js';
@@ -15,9 +16,10 @@ import { compileAccessLogs } from './access-log.ts';
 import { compileAddress } from './address.ts';
 import { dispatch, durationMs, type Field, unpack, words } from './field.ts';
 import { compileChain } from './filter-chain.ts';
+import { compileAcceptGate } from './gate.ts';
 import { metadataOf } from './origin.ts';
 import { noReferences, type References } from './references.ts';
-import type { FilterChain, Listener, PortRange, ProxyProtocol, RouteTable } from './table.ts';
+import type { FilterChain, Gate, Listener, PortRange, ProxyProtocol, RouteTable } from './table.ts';
 
 const known =
   words(`name address stat_prefix filter_chains use_original_dst default_filter_chain per_connection_buffer_limit_bytes
@@ -116,6 +118,7 @@ function moreAddresses(field: Field, message: ListenerMessage): Array<{ host: st
 function compileListenerFilters(field: Field, filters: readonly ListenerFilter[]) {
   const inspect = { originalDst: false, tls: false, http: false };
   let proxyProtocol: ProxyProtocol | null = null;
+  let acceptGate: Gate | null = null;
   let httpInspectDisabledPorts: PortRange[] = [];
   let tlsInspectDisabledPorts: PortRange[] = [];
   let originalDstDisabledPorts: PortRange[] = [];
@@ -136,6 +139,11 @@ function compileListenerFilters(field: Field, filters: readonly ListenerFilter[]
         inspect.http = true;
         httpInspectDisabledPorts = disabled;
       },
+      [LocalRateLimitSchema.typeName]: (config, any) => {
+        const message = unpack(config, any, LocalRateLimitSchema);
+        if (message) acceptGate = compileAcceptGate(config, message);
+        if (filter.filterDisabled) at.at('filter_disabled').fail('is not supported');
+      },
       [ProxyProtocolSchema.typeName]: (config, any) => {
         if (inspect.tls || inspect.http) at.fail('proxy_protocol must come before tls_inspector and http_inspector');
         const message = unpack(config, any, ProxyProtocolSchema);
@@ -143,7 +151,14 @@ function compileListenerFilters(field: Field, filters: readonly ListenerFilter[]
       },
     });
   }
-  return { inspect, proxyProtocol, httpInspectDisabledPorts, tlsInspectDisabledPorts, originalDstDisabledPorts };
+  return {
+    inspect,
+    proxyProtocol,
+    acceptGate,
+    httpInspectDisabledPorts,
+    tlsInspectDisabledPorts,
+    originalDstDisabledPorts,
+  };
 }
 
 function compileProxyProtocol(field: Field, message: ProxyProtocolMessage, disabledPorts: PortRange[]): ProxyProtocol {

@@ -1,6 +1,6 @@
 import { lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type Server, Socket } from 'node:net';
-import type { FilterChain, Listener, PortRange } from '../config/table.ts';
+import type { FilterChain, Gate, Listener, PortRange } from '../config/table.ts';
 import { authorize } from '../http/authorize.ts';
 import { HttpConnection } from '../http/http-connection.ts';
 import { Http1Downstream } from '../http/http1-downstream.ts';
@@ -12,6 +12,7 @@ import { type ChainFacts, matchChain } from './chain-match.ts';
 import { type Address, type Addresses, unmapped } from './connection.ts';
 import { connectionFacts, factsWithoutRequest } from './connection-facts.ts';
 import { type ClientHello, type Detected, detect, maxDetectBytes } from './detect.ts';
+import { leaveGate, passGate } from './gate.ts';
 import { handedTo } from './hand-over.ts';
 import type { Place } from './interception.ts';
 import { originalDestination } from './original-dst.ts';
@@ -49,6 +50,8 @@ export interface ConnectionCounters {
   detectTimedOut: number;
   tlsFailed: number;
   rbacDenied: number;
+  /** Refused by a limit of the listener or of the filter chain. */
+  gateClosed: number;
   proxyProtocolFound: number;
   /** No header where there must be one, a malformed one, or one of a version that is not taken. */
   proxyProtocolRefused: number;
@@ -64,6 +67,9 @@ const portWithin = (ranges: readonly PortRange[], port: number): boolean =>
 function removeStaleSocket(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
 }
+
+/** How long a caller may take to read a fixed answer. */
+const answerMs = 5000;
 
 const silent = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
 
@@ -123,6 +129,12 @@ export class BoundListener {
       accepted.destroy();
       return;
     }
+    const { config } = this;
+    if (config.acceptGate !== null && !passGate(config.acceptGate, performance.now())) {
+      counters.gateClosed++;
+      accepted.destroy();
+      return;
+    }
     // A socket of one's own over the same handle, since an accepted one cannot be given a read buffer.
     const holder = accepted as unknown as { _handle: { reading: boolean; fd: number } | null };
     const handle = holder._handle;
@@ -134,7 +146,6 @@ export class BoundListener {
     const socketRemote: Address = { ip: unmapped(accepted.remoteAddress ?? ''), port: accepted.remotePort ?? 0 };
     holder._handle = null;
     handle.reading = false;
-    const { config } = this;
     const wantsOriginal =
       config.useOriginalDst ||
       (config.inspect.originalDst && !portWithin(config.originalDstDisabledPorts, socketLocal.port));
@@ -178,6 +189,8 @@ class Arrival implements Accepted {
   private timer: NodeJS.Timeout | null = null;
   private over = false;
   private settled = false;
+  private readonly gates: Gate[] = [];
+  private closedGate: Gate | null = null;
   private stage: 'proxyHeader' | 'protocol' = 'protocol';
   private tls = false;
   private http = false;
@@ -382,12 +395,27 @@ class Arrival implements Accepted {
       transport.reset();
       return;
     }
+    const passed = this.passGates(chain);
+    const { closedGate } = this;
+    if (!passed && (chain.tcp === null || (closedGate?.kind === 'connections' && closedGate.delayMs > 0))) {
+      this.refuseLater(transport, closedGate?.kind === 'connections' ? closedGate.delayMs : 0);
+      return;
+    }
     if (chain.tcp !== null) {
       const cluster = chooseWeighted(chain.tcp.clusters, chain.tcp.totalWeight);
       const session = new TcpRelay(plane, facts, listener, chain.tcp, transport, 'tcp', () => this.finish());
       this.work = session;
-      session.start(cluster?.cluster ?? '', peeked);
+      if (!passed) {
+        // The only mark of a rate limit in Envoy's log of a connection is this flag; a limit of connections has none.
+        session.refuse(closedGate?.kind === 'rate' ? 'URX' : '');
+        return;
+      }
+      session.start(chain.tcp.clusterBySni && facts.sni !== '' ? facts.sni : (cluster?.cluster ?? ''), peeked);
       if (terminated !== null) transport.listenForData();
+      return;
+    }
+    if (chain.answer !== null) {
+      this.answer(transport, chain.answer);
       return;
     }
     const manager = chain.http!;
@@ -414,6 +442,36 @@ class Arrival implements Accepted {
     else if (manager.codec === 'http1' || facts.alpn !== '') begin(peeked, false);
     else this.chooseCodec(transport, peeked, begin);
     if (terminated !== null) transport.listenForData();
+  }
+
+  /** Whether the chain lets one more connection in. */
+  private passGates({ gates }: FilterChain): boolean {
+    const now = performance.now();
+    for (const gate of gates) {
+      if (!passGate(gate, now)) {
+        this.acceptor.counters.gateClosed++;
+        this.closedGate = gate;
+        return false;
+      }
+      this.gates.push(gate);
+    }
+    return true;
+  }
+
+  /** A delay keeps those that come back at once from costing a connection each time. */
+  private refuseLater(transport: Transport, delayMs: number): void {
+    if (delayMs === 0) transport.destroy();
+    else this.timer = setTimeout(() => transport.destroy(), delayMs);
+  }
+
+  /** Writes what is configured, and lets the caller go when it has read it, or soon after. */
+  private answer(transport: Transport, bytes: Buffer): void {
+    const untilTick = performance.now() + answerMs;
+    transport.receiver = { ...silent, onEnd: () => transport.destroy(), onClose: () => this.finish() };
+    this.work = { sweep: (now) => now > untilTick && transport.destroy() };
+    transport.send(bytes, 0, bytes.length);
+    transport.end();
+    transport.socket.resume();
   }
 
   /** Without ALPN the first bytes tell: HTTP/2 begins with its preface (RFC 9113 §3.4). */
@@ -449,6 +507,7 @@ class Arrival implements Accepted {
     this.counters.downstreamCxLengthMs.add(performance.now() - this.acceptedTick);
     this.acceptor.swept.delete(this);
     this.work = null;
+    for (const gate of this.gates) leaveGate(gate);
   }
 
   private get ssl(): SslCounters {

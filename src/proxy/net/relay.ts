@@ -15,14 +15,14 @@ const smallReads = 16;
 class Direction implements Receiver {
   private readonly from: Transport;
   private readonly to: Transport;
-  private readonly over: () => void;
+  private readonly over: (reset: Transport | null) => void;
   private own: Buffer | null = null;
   private small = 0;
   private waits = false;
   private readonly resume: () => void;
   opposite: Direction | null = null;
 
-  constructor(from: Transport, to: Transport, over: () => void) {
+  constructor(from: Transport, to: Transport, over: (reset: Transport | null) => void) {
     this.from = from;
     this.to = to;
     this.over = over;
@@ -79,17 +79,17 @@ class Direction implements Receiver {
     if (error !== null) to.reset();
     else if (from.ended) to.end();
     else to.destroy();
-    this.over();
+    this.over(error === null ? null : from);
   }
 }
 
-/** `over` is called once, when nothing is relayed any more. */
-export function relay(a: Transport, b: Transport, over: () => void): void {
+/** `over` is called once, when nothing is relayed any more, with the side that broke off, or null. */
+export function relay(a: Transport, b: Transport, over: (reset: Transport | null) => void): void {
   let told = false;
-  const once = () => {
+  const once = (reset: Transport | null) => {
     if (told) return;
     told = true;
-    over();
+    over(reset);
   };
   const forth = new Direction(a, b, once);
   const back = new Direction(b, a, once);

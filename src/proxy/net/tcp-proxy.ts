@@ -7,12 +7,13 @@ import { Histogram } from '../telemetry/histogram.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import { type DialReceiver, dial, failureText } from '../upstream/dial.ts';
 import { dialTarget, type Host } from '../upstream/host.ts';
+import { hash32 } from '../upstream/picker.ts';
 import { type Address, type ConnectionFacts, unmapped } from './connection.ts';
 import { upstreamTls } from './identity.ts';
+import { output } from './output.ts';
 import { relay } from './relay.ts';
 import type { Transport } from './transport.ts';
 
-const maxConnectAttempts = 1;
 const maxEarlyBytes = 262_144;
 const defaultIdleMs = 3_600_000;
 
@@ -27,7 +28,8 @@ export class TcpRelay implements TcpSession {
   readonly startTick: number = performance.now();
   endTick = -1;
   flags = '';
-  details = '';
+  /** Envoy has none for connections. */
+  readonly details = '';
   upstreamFailure = '';
   upstreamRemote: Address | null = null;
   upstreamLocal: Address | null = null;
@@ -47,6 +49,9 @@ export class TcpRelay implements TcpSession {
   private earlyBytes = 0;
   private callerEnded = false;
   private opened = false;
+  private refused = false;
+  private hash: number | null = null;
+  private lifetime: NodeJS.Timeout | null = null;
   private readonly onClosed: () => void;
 
   constructor(
@@ -77,7 +82,7 @@ export class TcpRelay implements TcpSession {
   }
 
   get idleMs(): number {
-    return this.proxy?.idleTimeoutMs || defaultIdleMs;
+    return this.proxy === null ? defaultIdleMs : this.proxy.idleTimeoutMs;
   }
 
   /** `peeked` was read before the protocol was known; it goes first. */
@@ -92,19 +97,23 @@ export class TcpRelay implements TcpSession {
       onDrain() {},
       onClose: () => {
         this.remote?.destroy();
-        this.finish(this.flags, this.details);
+        this.finish(this.flags);
       },
     };
     if (this.counters !== null) this.counters.downstreamCxTotal++;
     const pool = this.plane.pool(cluster);
     if (pool === null) {
       if (this.counters !== null) this.counters.downstreamCxNoRoute++;
-      this.refuse('NC', 'cluster_not_found');
+      this.refuse('NC');
       return;
     }
     this.cluster = pool.config;
     this.pool = pool;
-    this.dial(maxConnectAttempts);
+    const { proxy } = this;
+    if (proxy?.hashesSource) this.hash = hash32(this.connection.remote.ip);
+    if (proxy !== null && proxy.maxDurationMs > 0)
+      this.lifetime = setTimeout(() => output.turn(() => this.outlived()), proxy.maxDurationMs);
+    this.dial(proxy?.maxConnectAttempts ?? 1);
   }
 
   private keep(bytes: Buffer, length: number): void {
@@ -117,13 +126,13 @@ export class TcpRelay implements TcpSession {
     const pool = this.pool!;
     if (pool.connections >= pool.config.circuit.maxConnections) {
       pool.counters.upstreamCxOverflow++;
-      this.refuse('UO', 'upstream_overflow');
+      this.refuse('UO');
       return;
     }
-    const host = pool.pick({ hash: null, avoid: null }, this.connection.local);
+    const host = pool.pick({ hash: this.hash, avoid: null }, this.connection.local);
     if (host === null) {
       pool.counters.upstreamCxNoneHealthy++;
-      this.refuse('UH', 'no_healthy_upstream');
+      this.refuse('UH');
       return;
     }
     this.enter(host);
@@ -147,7 +156,8 @@ export class TcpRelay implements TcpSession {
         this.remote = null;
         if (attemptsLeft > 1 && !this.downstream.closed) return this.dial(attemptsLeft - 1);
         this.upstreamFailure = failureText(error);
-        this.refuse('UF', `upstream_reset_before_response_started{remote_connection_failure}`);
+        pool.counters.upstreamCxConnectAttemptsExceeded++;
+        this.refuse('UF,URX');
       },
     };
     this.remote = dial(
@@ -214,22 +224,31 @@ export class TcpRelay implements TcpSession {
     for (const piece of this.early) upstream.write(piece);
     if (this.earlyBytes >= maxEarlyBytes) this.downstream.resume();
     this.early = [];
-    relay(this.downstream, upstream, () => this.finish('', ''));
+    relay(this.downstream, upstream, (reset) => this.finish(this.flags || (reset === upstream ? 'UR' : '')));
     if (this.callerEnded) upstream.end();
   }
 
-  private refuse(flags: string, details: string): void {
+  /** Lets the caller go without an upstream; the log tells `flags`. */
+  refuse(flags: string): void {
     this.flags = flags;
-    this.details = details;
-    this.downstream.reset();
+    this.refused = true;
+    const { receiver } = this.downstream;
+    if (this.pool === null) this.downstream.receiver = { ...receiver, onClose: () => this.finish(flags) };
+    this.downstream.destroy();
   }
 
-  private finish(flags: string, details: string): void {
+  private outlived(): void {
+    this.flags = 'DT';
+    if (this.counters !== null) this.counters.maxDownstreamConnectionDuration++;
+    this.downstream.destroy();
+  }
+
+  private finish(flags: string): void {
     if (this.endTick >= 0) return;
     this.endTick = performance.now();
     this.flags = flags;
-    this.details = details;
-    if (!this.opened && flags === '') this.flags = 'DC';
+    if (this.lifetime !== null) clearTimeout(this.lifetime);
+    if (!this.opened && !this.refused && flags === '') this.flags = 'DC';
     this.leave();
     if (this.counters !== null) {
       this.counters.downstreamCxRxBytesTotal += this.receivedBytes;
@@ -247,7 +266,7 @@ export class TcpRelay implements TcpSession {
       this.plane.telemetry.during(this, 'TcpPeriodic');
     }
     const active = Math.max(this.downstream.lastActiveTick, this.remote?.lastActiveTick ?? 0, this.startTick);
-    if (now - active <= this.idleMs) return;
+    if (this.idleMs === 0 || now - active <= this.idleMs) return;
     if (this.counters !== null) this.counters.idleTimeout++;
     this.downstream.destroy();
   }

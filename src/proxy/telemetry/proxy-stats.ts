@@ -112,6 +112,7 @@ function serverStats(list: StatList, runtime: Runtime, live: boolean): void {
   list.counter('listener.no_filter_chain_match', stats.noFilterChain);
   list.counter('listener.downstream_pre_cx_timeout', stats.detectTimedOut);
   list.counter('listener.ssl.connection_error', stats.tlsFailed);
+  list.counter('listener.limit.refused', stats.gateClosed);
   list.counter('listener.proxy_proto.found', stats.proxyProtocolFound);
   list.counter('listener.proxy_proto.refused', stats.proxyProtocolRefused);
   list.counter('listener.rbac.denied', stats.rbacDenied);

@@ -10,6 +10,7 @@ import type {
   Route,
   RouteTable,
   Table,
+  TcpProxy,
   VirtualHost,
 } from '../config/table.ts';
 
@@ -193,19 +194,26 @@ export function chainOf(overrides: Partial<FilterChain>): FilterChain {
     },
     tls: null,
     networkRbac: [],
+    gates: [],
     http: null,
     tcp: null,
+    answer: null,
     ...overrides,
   };
 }
 
-export function tcpOf(cluster: string): FilterChain['tcp'] {
+export function tcpOf(cluster: string, overrides: Partial<TcpProxy> = {}): TcpProxy {
   return {
     statPrefix: 'tcp',
     clusters: [{ cluster, weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null }],
     totalWeight: 1,
-    idleTimeoutMs: 0,
+    clusterBySni: false,
+    idleTimeoutMs: 3_600_000,
+    maxDurationMs: 0,
+    maxConnectAttempts: 1,
+    hashesSource: false,
     accessLogs: [],
+    ...overrides,
     logOptions: noLogOptions,
   };
 }
@@ -222,6 +230,7 @@ export function listenerOf(chains: readonly FilterChain[], overrides: Partial<Li
     direction: 'inbound',
     inspect: { originalDst: false, tls: false, http: false },
     proxyProtocol: null,
+    acceptGate: null,
     originalDstDisabledPorts: [],
     httpInspectDisabledPorts: [],
     tlsInspectDisabledPorts: [],

@@ -26,6 +26,8 @@ export interface Listener {
   };
   /** Null when no connection begins with a PROXY protocol header. */
   readonly proxyProtocol: ProxyProtocol | null;
+  /** Passed by each connection when it is accepted; null lets all in (Envoy: the local_ratelimit listener filter). */
+  readonly acceptGate: Gate | null;
   /** Destination ports whose original destination is not asked for. */
   readonly originalDstDisabledPorts: readonly PortRange[];
   /** Destination ports for which `http` inspection is off (Envoy: filter_disabled). */
@@ -66,10 +68,24 @@ export interface FilterChain {
   readonly match: ChainMatch;
   readonly tls: DownstreamTls | null;
   readonly networkRbac: readonly Rbac[];
-  /** Exactly one of `http` and `tcp` is set. */
+  /** Passed in this order before the connection is served. */
+  readonly gates: readonly Gate[];
+  /** Exactly one of `http`, `tcp` and `answer` is set. */
   readonly http: HttpManager | null;
   readonly tcp: TcpProxy | null;
+  /** Written to the caller, who is then let go (Envoy: direct_response). */
+  readonly answer: Buffer | null;
 }
+
+/** Lets so many connections through at a time, or so many in an interval. */
+export type Gate =
+  | {
+      readonly kind: 'connections';
+      readonly max: number;
+      /** How long a connection too many is held before it is closed, milliseconds. */
+      readonly delayMs: number;
+    }
+  | { readonly kind: 'rate'; readonly maxTokens: number; readonly tokensPerFill: number; readonly fillMs: number };
 
 /** Envoy's FilterChainMatch; matched in Envoy's documented order of specificity, `null` or empty matches all. */
 export interface ChainMatch {
@@ -106,7 +122,15 @@ export interface TcpProxy {
   readonly statPrefix: string;
   readonly clusters: readonly WeightedCluster[];
   readonly totalWeight: number;
+  /** Whether the server name of the ClientHello, when there is one, names the cluster (Envoy: sni_cluster). */
+  readonly clusterBySni: boolean;
+  /** 0 never ends an idle connection. */
   readonly idleTimeoutMs: number;
+  /** Longest life of a connection, milliseconds; 0 has no limit. */
+  readonly maxDurationMs: number;
+  readonly maxConnectAttempts: number;
+  /** Whether keyed load balancing hashes the caller's address. */
+  readonly hashesSource: boolean;
   readonly accessLogs: readonly AccessLogSink[];
   readonly logOptions: LogOptions;
 }
