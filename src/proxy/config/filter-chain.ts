@@ -41,7 +41,7 @@ const knownMatch =
   application_protocols direct_source_prefix_ranges source_type`);
 const sourceTypes = ['any', 'sameIpOrLoopback', 'external'] as const;
 const knownTcp = words(`stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts hash_policy
-  max_downstream_connection_duration`);
+  max_downstream_connection_duration access_log_options`);
 
 export function compileChain(
   field: Field,
