@@ -7,7 +7,7 @@ import {
 import { AccessLogType } from '../../xds/gen/envoy/data/accesslog/v3/accesslog_pb.js';
 import { matchesHeader } from '../http/match.ts';
 import { type AccessLogFilter, emitting, isExchange, type LogSubject } from '../telemetry/access-log.ts';
-import { grpcStatus } from '../telemetry/operators.ts';
+import { grpcStatusAnyway } from '../telemetry/operators.ts';
 import { isResponseFlag } from '../telemetry/response-flags.ts';
 import { millionths } from './fault.ts';
 import type { Field } from './field.ts';
@@ -65,7 +65,7 @@ export function compileLogFilter(field: Field, message: FilterMessage): AccessLo
         if (!(status in GrpcStatusFilter_Status))
           field.at('grpc_status_filter').at('statuses', i).fail(`${status} is no gRPC status`);
       return (subject) => {
-        const status = isExchange(subject) ? grpcStatus(subject) : null;
+        const status = isExchange(subject) ? grpcStatusAnyway(subject) : null;
         return statuses.has(status ?? 2) !== value.exclude;
       };
     }

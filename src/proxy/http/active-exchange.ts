@@ -191,6 +191,10 @@ export class ActiveExchange implements Exchange {
 
   responseHeader(name: string): string | null {
     if (name === ':status') return this.status === 0 ? null : String(this.status);
+    if (name === 'server' && this.responded && this.manager.serverHeader !== 'passThrough') {
+      const came = this.manager.serverHeader === 'overwrite' ? null : this.response.get(name);
+      return came ?? this.manager.serverName;
+    }
     return made(this.madeResponse, name) ?? this.response.get(name);
   }
 

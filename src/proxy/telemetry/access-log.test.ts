@@ -103,7 +103,7 @@ const filtered: Array<[name: string, filter: string, paths: string[]]> = [
     '{runtime_filter: {runtime_key: k, percent_sampled: {numerator: 100}}}',
     ['/ok', '/bad', '/direct', '/hc'],
   ],
-  ['gRPC status', '{grpc_status_filter: {statuses: [UNKNOWN], exclude: true}}', []],
+  ['gRPC status', '{grpc_status_filter: {statuses: [UNKNOWN], exclude: true}}', ['/bad']],
   ['the end', '{log_type_filter: {types: [DownstreamEnd]}}', ['/ok', '/bad', '/direct', '/hc']],
   ['not the end', '{log_type_filter: {types: [DownstreamEnd], exclude: true}}', []],
   ['duration', '{duration_filter: {comparison: {op: GE, value: {default_value: 100000, runtime_key: k}}}}', []],

@@ -31,13 +31,9 @@ export function parseFormat(format: string): Array<string | Operator> {
   return parts;
 }
 
-/** Envoy writes numbers that are not whole, and only those, between quotes. */
-const envoyNumber = (_name: string, value: unknown): unknown =>
-  typeof value === 'number' && !Number.isInteger(value) ? String(value) : value;
-
 /** JSON of metadata, in which Envoy orders the names. */
 export function metadataText(value: object): string {
-  return JSON.stringify(sorted(value), envoyNumber);
+  return JSON.stringify(sorted(value));
 }
 
 function sorted(value: unknown): unknown {

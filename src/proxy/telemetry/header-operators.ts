@@ -54,24 +54,23 @@ function decoded(text: string): string {
   }
 }
 
+/** A parameter without a value has an empty one. */
 function queryParameter(name: string | null): Operator {
   return (s) => {
     if (!isExchange(s)) return null;
     for (const pair of queryOf(s).split('&')) {
       const at = pair.indexOf('=');
-      if ((at < 0 ? pair : pair.slice(0, at)) === name) return orNull(at < 0 ? '' : pair.slice(at + 1));
+      if (decoded(at < 0 ? pair : pair.slice(0, at)) === name)
+        return pair === '' || at < 0 ? '' : decoded(pair.slice(at + 1));
     }
     return null;
   };
 }
 
+/** ORIG and DECODED: Envoy encodes again what it has decoded, so that both are what was sent. */
 function queryParameters(argument: string | null): Operator {
-  const form = choice(argument ?? 'ORIG', ['ORIG', 'DECODED']);
-  return (s) => {
-    if (!isExchange(s)) return null;
-    const query = queryOf(s);
-    return orNull(form === 'ORIG' ? query : decoded(query));
-  };
+  choice(argument ?? 'ORIG', ['ORIG', 'DECODED']);
+  return (s) => (isExchange(s) ? orNull(queryOf(s)) : null);
 }
 
 export const headerOperators: Readonly<Record<string, Command>> = {

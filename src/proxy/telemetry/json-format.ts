@@ -14,7 +14,7 @@ const quoted = (text: string): string => (escaped.test(text) ? JSON.stringify(te
 
 export function jsonValue(value: Value): string {
   if (typeof value === 'string') return escaped.test(value) ? JSON.stringify(asUtf8(value)) : `"${value}"`;
-  if (typeof value === 'number') return Number.isInteger(value) ? String(value) : `"${value}"`;
+  if (typeof value === 'number') return String(value);
   if (value === null) return 'null';
   return typeof value === 'object' ? metadataText(value) : String(value);
 }

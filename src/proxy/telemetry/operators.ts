@@ -26,7 +26,11 @@ const ofExchange = (read: (exchange: Exchange) => string | null): Command =>
 
 /** The status that a gRPC caller sees; null for requests that are not gRPC (Envoy: validate_grpc_header_before_log_grpc_status). */
 export function grpcStatus(exchange: Exchange): number | null {
-  if (!isGrpcContentType(exchange.header('content-type'))) return null;
+  return isGrpcContentType(exchange.header('content-type')) ? grpcStatusAnyway(exchange) : null;
+}
+
+/** What the answer would mean to a gRPC caller, whoever asked; null without an answer. */
+export function grpcStatusAnyway(exchange: Exchange): number | null {
   const status = exchange.responseTrailer('grpc-status') ?? exchange.responseHeader('grpc-status');
   if (status === null) return exchange.status === 0 ? null : grpcStatusOfHttp(exchange.status);
   return /^\d{1,9}$/.test(status) ? Number(status) : -1;
