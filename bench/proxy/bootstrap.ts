@@ -1,4 +1,5 @@
 /** The bootstrap file that drives Envoy and Lateen alike. */
+import { type Algorithm, audience, issuerName } from './issuer.ts';
 import type { Scene } from './scene.ts';
 import type { Work } from './work.ts';
 
@@ -93,6 +94,21 @@ const rbacFilters = [
   }),
 ];
 
+/** Tokens that were good once are remembered, by Envoy only when it is told to. */
+function jwtFilter(scene: Scene, algorithm: Algorithm) {
+  const provider = {
+    issuer: issuerName,
+    audiences: [audience],
+    forward: true,
+    local_jwks: { inline_string: scene.issuer.keySet(algorithm) },
+    jwt_cache_config: { jwt_cache_size: 100 },
+  };
+  return extension('envoy.filters.http.jwt_authn', 'envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication', {
+    providers: { bench: provider },
+    rules: [{ match: { prefix: '/' }, requires: { provider_name: 'bench' } }],
+  });
+}
+
 function tlsContext(scene: Scene, own: Scene['server']) {
   return {
     tls_params: { tls_minimum_protocol_version: 'TLSv1_3', tls_maximum_protocol_version: 'TLSv1_3' },
@@ -118,7 +134,7 @@ function virtualHosts(routes: number) {
 
 const toUpstream = (path: string) => ({ match: { prefix: path }, route: { cluster: 'up', timeout: '0s' } });
 
-function filter(work: Work) {
+function filter(scene: Scene, work: Work) {
   if (work.tcp)
     return extension('envoy.filters.network.tcp_proxy', 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', {
       stat_prefix: 'bench',
@@ -137,6 +153,7 @@ function filter(work: Work) {
       server_name: 'istio-envoy',
       route_config: { name: 'routes', virtual_hosts: virtualHosts(work.routes) },
       http_filters: [
+        ...(work.jwt === null ? [] : [jwtFilter(scene, work.jwt)]),
         ...(work.rbac ? rbacFilters : []),
         extension('envoy.filters.http.router', 'envoy.extensions.filters.http.router.v3.Router'),
       ],
@@ -160,7 +177,7 @@ export function bootstrap(scene: Scene, work: Work): string {
   const upstreamPort = work.upstreamPort ?? (work.upstreamTls ? tls : work.http2 ? grpc : http);
   const at = (port: number) => ({ socket_address: { address: '127.0.0.1', port_value: port } });
   const chain = {
-    filters: [filter(work)],
+    filters: [filter(scene, work)],
     ...(work.downstreamTls !== null && {
       transport_socket: extension('envoy.transport_sockets.tls', tlsType('Downstream'), {
         require_client_certificate: work.downstreamTls === 'mutual',

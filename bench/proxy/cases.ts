@@ -61,6 +61,13 @@ function http1(
   { work = {}, host: asked = host }: Http1Options = {},
 ): ProxyCase {
   const tls = work.downstreamTls != null;
+  const { jwt = null } = work;
+  let extraHeaders: string[] = [];
+  const start = alone(({ scene }, proxy) => ({
+    name,
+    ...work,
+    ...(work.accessLog != null && { accessLog: join(scene.folder, `${name}-${proxy}.access`) }),
+  }));
   return {
     name,
     title,
@@ -69,14 +76,14 @@ function http1(
     peers,
     fresh: false,
     mostRounds: Number.POSITIVE_INFINITY,
-    start: alone(({ scene }, proxy) => ({
-      name,
-      ...work,
-      ...(work.accessLog != null && { accessLog: join(scene.folder, `${name}-${proxy}.access`) }),
-    })),
+    async start(setup, proxy) {
+      if (jwt !== null && extraHeaders.length === 0)
+        extraHeaders = [`Authorization: Bearer ${await setup.scene.issuer.token(jwt)}`];
+      return start(setup, proxy);
+    },
     measure: (contender, seconds) =>
       costOf(contender, 'request', () =>
-        http1Load({ port: contender.port, tls, connections, seconds, host: asked, extraHeaders: [] }),
+        http1Load({ port: contender.port, tls, connections, seconds, host: asked, extraHeaders }),
       ),
   };
 }
@@ -274,6 +281,10 @@ export const cases: readonly ProxyCase[] = [
     work: { rbac: true, accessLog: 'yes' },
   }),
   http1('http1-rbac', 'HTTP/1.1 with 5 RBAC rules', null, ['envoy'], { work: { rbac: true } }),
+  http1('http1-jwt-rs256', 'HTTP/1.1 with a JWT, RS256', null, ['envoy'], { work: { jwt: 'RS256' } }),
+  http1('http1-jwt-es256', 'HTTP/1.1 with a JWT, ES256, and 5 RBAC rules', null, ['envoy'], {
+    work: { jwt: 'ES256', rbac: true },
+  }),
   http1('http1-routes', 'HTTP/1.1 among 1,000 routes', null, ['envoy'], {
     work: { routes: 1000 },
     host: 'svc-150.bench.svc.cluster.local',

@@ -152,7 +152,8 @@ export async function runCase(one: ProxyCase, setup: Setup, effort: Effort): Pro
         .get(proxy)
         ?.processes.find((each) => !each.running)
         ?.lastWords();
-      failed[proxy] = [(error as Error).message, words].filter(Boolean).join(' — ');
+      const why = [(error as Error).message, words].filter(Boolean).join(' — ');
+      failed[proxy] = why.replaceAll(`${setup.scene.folder}/`, '');
       effort.progress(`${one.name}: ${proxy} failed: ${failed[proxy]}`);
     }
   };

@@ -130,7 +130,8 @@ export function report(results: ProxyResults): string {
   const { machine, versions } = results;
   const failures = results.cases.flatMap(({ title, failed }) =>
     Object.entries(failed).map(
-      ([proxy, why]) => `- ${title}: ${titles[proxy as ProxyName]} could not be measured: ${why.split('\n')[0]}`,
+      ([proxy, why]) =>
+        `- ${title}: ${titles[proxy as ProxyName]} could not be measured: ${why.replace(/\s+/g, ' ').slice(0, 300)}`,
     ),
   );
   const absent = Object.entries(results.missing).map(([name, why]) => `- without ${name}: ${why}`);

@@ -6,6 +6,7 @@ import { TestAuthority } from '../../src/proxy/testing/certificates.ts';
 import { bundlePrograms } from '../../tools/bundle.ts';
 import { proxyEnvironment, proxyNodeFlags } from '../../tools/image/proxy-settings.ts';
 import { type Command, freePorts, loadCore, PinnedProcess } from './contender.ts';
+import { Issuer } from './issuer.ts';
 import { upstreamConfig } from './nginx.ts';
 
 const top = join(import.meta.dirname, '../..');
@@ -30,6 +31,7 @@ export class Scene {
   readonly server: Certificate;
   readonly client: Certificate;
   readonly upstream: UpstreamPorts;
+  readonly issuer: Issuer = new Issuer();
   private readonly processes: PinnedProcess[] = [];
 
   private constructor(folder: string, server: Certificate, client: Certificate, upstream: UpstreamPorts) {

@@ -17,6 +17,8 @@ export interface Work {
   readonly accessLog: string | null;
   /** Five rules, of which two deny and three allow. */
   readonly rbac: boolean;
+  /** Tokens signed by this algorithm are asked for. */
+  readonly jwt: 'RS256' | 'ES256' | null;
   /** Routes before the one that is asked for. */
   readonly routes: number;
 }
@@ -29,5 +31,6 @@ export const plainWork: Omit<Work, 'name' | 'port'> = {
   tcp: false,
   accessLog: null,
   rbac: false,
+  jwt: null,
   routes: 0,
 };
