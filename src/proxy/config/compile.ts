@@ -4,14 +4,15 @@
  */
 import { toBinary } from '@bufbuild/protobuf';
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { CertificateValidationContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import type { Secret as SecretMessage } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { schemas, type XdsMessages, type XdsType } from '../../xds/type-urls.ts';
 import { type CompiledCluster, compileCluster } from './cluster.ts';
 import { readData } from './data-source.ts';
 import { compileEndpoints } from './endpoint.ts';
-import { Field } from './field.ts';
+import { Field, words } from './field.ts';
 import { type CompiledListener, compileListener } from './listener.ts';
-import type { Secret } from './references.ts';
+import { type Secret, trustOf } from './references.ts';
 import { compileRoutes } from './route.ts';
 import type { Cluster, Listener, Locality, RouteTable, Table } from './table.ts';
 
@@ -56,9 +57,11 @@ function compileSecret(field: Field, message: SecretMessage): Secret | null {
     return { kind: 'certificate', chain, key };
   }
   if (kind === 'validationContext') {
-    const roots = readData(field.at('validation_context').at('trusted_ca'), value.trustedCa);
-    if (roots.length === 0) field.at('validation_context').at('trusted_ca').fail('is empty');
-    return { kind: 'trust', roots };
+    const at = field.at('validation_context');
+    at.only(CertificateValidationContextSchema, value, words('trusted_ca crl watched_directory'));
+    const roots = readData(at.at('trusted_ca'), value.trustedCa);
+    if (roots.length === 0) at.at('trusted_ca').fail('is empty');
+    return trustOf(roots, readData(at.at('crl'), value.crl));
   }
   field.fail(`${kind ?? 'nothing'} is not supported; give tls_certificate or validation_context`);
   return null;

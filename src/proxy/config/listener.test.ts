@@ -123,3 +123,40 @@ test('gates, a fixed answer and the limits of a relay are read, and what is miss
   t.regex(problems(tcp('tunneling_config: { hostname: a }')).join(), /tunneling_config: is not supported/);
   t.regex(problems(tcp('hash_policy: [{ filter_state: { key: a } }]')).join(), /filterState is not supported/);
 });
+
+test('TLS says what OpenSSL does not know, what is unsafe, and what is not supported', (t) => {
+  const tls = (common: string, more = '') => `    filter_chains:
+    - ${relay}
+      transport_socket:
+        name: tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+          ${more}
+          common_tls_context:
+            tls_certificate_sds_secret_configs: [{ name: a, sds_config: { ads: {} } }, { name: b, sds_config: { ads: {} } }]
+            ${common}`;
+  t.deepEqual(
+    problems(
+      tls(
+        'tls_params: { ecdh_curves: [X25519, P-256], cipher_suites: ["[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-RSA-AES128-GCM-SHA256]"] }',
+      ),
+    ),
+    [],
+  );
+  t.regex(problems(tls('tls_params: { cipher_suites: [NONE-SUCH] }')).join(), /tls_params: OpenSSL refuses it/);
+  t.regex(
+    problems(tls('tls_params: { tls_minimum_protocol_version: TLSv1_0 }')).join(),
+    /tls_minimum_protocol_version: TLS before 1.2/,
+  );
+  t.regex(
+    problems(
+      tls('validation_context: { match_typed_subject_alt_names: [{ san_type: DNS, matcher: { exact: a } }] }'),
+    ).join(),
+    /prove nothing without trusted_ca/,
+  );
+  t.regex(
+    problems(tls('validation_context: { allow_expired_certificate: true }')).join(),
+    /allow_expired_certificate: is not supported/,
+  );
+  t.regex(problems(tls('', 'ocsp_staple_policy: MUST_STAPLE')).join(), /ocsp_staple_policy: is not supported/);
+});

@@ -1,7 +1,8 @@
 /** Certificate and key, or a trust bundle, in PEM. */
 export type Secret =
   | { readonly kind: 'certificate'; readonly chain: Buffer; readonly key: Buffer }
-  | { readonly kind: 'trust'; readonly roots: Buffer };
+  /** `crl`: the certificates that were revoked; every issuer of a chain must then have a list. */
+  | { readonly kind: 'trust'; readonly roots: Buffer; readonly crl?: Buffer };
 
 /** What a resource needs besides itself; filled while it is compiled. */
 export interface References {
@@ -14,3 +15,6 @@ export interface References {
 }
 
 export const noReferences = (): References => ({ secrets: new Set(), inlineSecrets: new Map(), routes: new Set() });
+
+export const trustOf = (roots: Buffer, crl: Buffer): Secret =>
+  crl.length === 0 ? { kind: 'trust', roots } : { kind: 'trust', roots, crl };

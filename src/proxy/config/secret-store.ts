@@ -1,19 +1,31 @@
-import { createSecureContext, type SecureContext } from 'node:tls';
+import { constants, X509Certificate } from 'node:crypto';
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { alternativeNames } from '../net/identity.ts';
 import type { SecretRequest, Secrets } from '../net/secrets.ts';
 import type { Secret } from './references.ts';
+import type { TlsParameters } from './table.ts';
 
 /** The forward-secret groups, the cheapest handshake first. */
 const groups = 'X25519:P-256:P-384';
 
+/** Version 1.3 has its own suites, which Envoy does not let one choose. */
+const tls13Suites = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
+
 /** The proxy's TLS material by name; a renewed secret gives new contexts, and leaves open connections alone. */
 export class SecretStore implements Secrets {
   readonly #secrets = new Map<string, Secret>();
-  readonly #contexts = new Map<string, { request: SecretRequest; context: SecureContext }>();
+  readonly #contexts = new Map<
+    string,
+    { certificates: readonly string[]; trust: string | null; context: SecureContext }
+  >();
+  readonly #leaves = new WeakMap<Secret, X509Certificate>();
+  /** Which of several certificates were chosen, by `scansAll` and server name. */
+  #choices = new WeakMap<readonly string[], Map<string, readonly string[]>>();
 
   /** Throws an Error when the PEM cannot be used; the secret before it stays. */
   set(name: string, secret: Secret): void {
     if (secret.kind === 'certificate') createSecureContext({ cert: secret.chain, key: secret.key });
-    else createSecureContext({ ca: secret.roots });
+    else createSecureContext({ ca: secret.roots, ...(secret.crl && { crl: secret.crl }) });
     const known = this.#secrets.get(name);
     if (known && sameSecret(known, secret)) return;
     this.#secrets.set(name, secret);
@@ -33,34 +45,124 @@ export class SecretStore implements Secrets {
   }
 
   #forget(name: string): void {
-    for (const [key, { request }] of this.#contexts)
-      if (request.certificate === name || request.trust === name) this.#contexts.delete(key);
+    for (const [key, { certificates, trust }] of this.#contexts)
+      if (certificates.includes(name) || trust === name) this.#contexts.delete(key);
+    this.#choices = new WeakMap();
   }
 
-  context(request: SecretRequest): SecureContext | null {
-    const key = `${request.certificate}\n${request.trust}\n${request.minVersion}\n${request.maxVersion}`;
+  context(request: SecretRequest, serverName: string, scansAll: boolean): SecureContext | null {
+    const { trust, parameters } = request;
+    const certificates =
+      request.certificates.length < 2 ? request.certificates : this.#choose(request.certificates, serverName, scansAll);
+    const key = `${certificates.join('\n')}\n\n${trust}\n${request.minVersion}\n${request.maxVersion}\n${parametersKey(parameters)}`;
     const known = this.#contexts.get(key);
     if (known) return known.context;
-    const certificate = request.certificate === null ? null : this.#secrets.get(request.certificate);
-    const trust = request.trust === null ? null : this.#secrets.get(request.trust);
-    if (certificate === undefined || trust === undefined) return null;
-    if (certificate?.kind === 'trust' || trust?.kind === 'certificate') return null;
+    const shown: Array<Extract<Secret, { kind: 'certificate' }>> = [];
+    for (const name of certificates) {
+      const secret = this.#secrets.get(name);
+      if (secret?.kind !== 'certificate') return null;
+      shown.push(secret);
+    }
+    const trusted = trust === null ? null : this.#secrets.get(trust);
+    if (trusted === undefined || trusted?.kind === 'certificate') return null;
     const context = createSecureContext({
-      ...(certificate && { cert: certificate.chain, key: certificate.key }),
+      ...(shown.length > 0 && { cert: shown.map(({ chain }) => chain), key: shown.map(({ key: own }) => own) }),
       // Without roots of its own nothing may fall back to those that Node carries.
-      ca: trust ? trust.roots : [],
+      ca: trusted ? trusted.roots : [],
+      ...(trusted?.crl && { crl: trusted.crl }),
       minVersion: request.minVersion,
       maxVersion: request.maxVersion,
-      ecdhCurve: groups,
+      ...contextOptions(parameters),
       // A server that asks for certificates resumes no session without one; its ticket keys are this context's own anyway.
       sessionIdContext: 'lateen',
     });
-    this.#contexts.set(key, { request, context });
+    this.#contexts.set(key, { certificates, trust, context });
     return context;
   }
+
+  /** Envoy's rule: the certificates with the exact name, else those with its wildcard, else the first or one of each kind. */
+  #choose(names: readonly string[], serverName: string, scansAll: boolean): readonly string[] {
+    let choices = this.#choices.get(names);
+    if (choices === undefined) {
+      choices = new Map();
+      this.#choices.set(names, choices);
+    }
+    const choice = `${scansAll} ${serverName}`;
+    const known = choices.get(choice);
+    if (known) return known;
+    const wildcard = `*${serverName.slice(serverName.indexOf('.'))}`;
+    let chosen = serverName === '' ? [] : names.filter((name) => this.#namesOf(name).has(serverName));
+    if (chosen.length === 0 && serverName.includes('.'))
+      chosen = names.filter((name) => this.#namesOf(name).has(wildcard));
+    if (chosen.length === 0) chosen = scansAll || serverName === '' ? [...names] : [names[0]];
+    const kinds = new Set<string>();
+    chosen = chosen.filter((name) => {
+      const kind = this.#kindOf(name);
+      return !kinds.has(kind) && kinds.add(kind);
+    });
+    // Callers choose the name: what is kept of their choices has a limit.
+    if (choices.size >= maxChoices) choices.clear();
+    choices.set(choice, chosen);
+    return chosen;
+  }
+
+  #parsed(name: string): X509Certificate | null {
+    const secret = this.#secrets.get(name);
+    if (secret?.kind !== 'certificate') return null;
+    let certificate = this.#leaves.get(secret);
+    if (certificate === undefined) {
+      certificate = new X509Certificate(secret.chain);
+      this.#leaves.set(secret, certificate);
+    }
+    return certificate;
+  }
+
+  #namesOf(name: string): ReadonlySet<string> {
+    const certificate = this.#parsed(name);
+    if (certificate === null) return noNames;
+    const { dnsSans } = alternativeNames(certificate.subjectAltName);
+    // The common name counts only where there is no other (RFC 6125 §6.4.4).
+    const names = dnsSans.length > 0 ? dnsSans : (certificate.subject?.match(/^CN=(.*)$/m)?.slice(1) ?? []);
+    return new Set(names.map((each) => each.toLowerCase()));
+  }
+
+  #kindOf(name: string): string {
+    return this.#parsed(name)?.publicKey.asymmetricKeyType ?? name;
+  }
+}
+
+const noNames: ReadonlySet<string> = new Set();
+const maxChoices = 1000;
+const keysOfParameters = new WeakMap<TlsParameters, string>();
+
+function parametersKey(parameters: TlsParameters | null): string {
+  if (parameters === null) return '';
+  let key = keysOfParameters.get(parameters);
+  if (key === undefined) {
+    key = JSON.stringify(parameters);
+    keysOfParameters.set(parameters, key);
+  }
+  return key;
+}
+
+/** Throws an Error when OpenSSL does not know one of the words. */
+export function contextOptions(parameters: TlsParameters | null): SecureContextOptions {
+  if (parameters === null) return { ecdhCurve: groups };
+  const { ciphers, groups: wanted, signatureAlgorithms, sessionSeconds, issuesTickets, ticketKeys } = parameters;
+  return {
+    ecdhCurve: wanted || groups,
+    ...(ciphers && { ciphers: `${tls13Suites}:${ciphers}` }),
+    ...(signatureAlgorithms && { sigalgs: signatureAlgorithms }),
+    ...(sessionSeconds > 0 && { sessionTimeout: sessionSeconds }),
+    ...(ticketKeys && { ticketKeys }),
+    ...(!issuesTickets && { secureOptions: constants.SSL_OP_NO_TICKET }),
+  };
 }
 
 function sameSecret(a: Secret, b: Secret): boolean {
   if (a.kind === 'certificate' && b.kind === 'certificate') return a.chain.equals(b.chain) && a.key.equals(b.key);
-  return a.kind === 'trust' && b.kind === 'trust' && a.roots.equals(b.roots);
+  return a.kind === 'trust' && b.kind === 'trust' && a.roots.equals(b.roots) && sameBytes(a.crl, b.crl);
 }
+
+const sameBytes = (a: Buffer | undefined, b: Buffer | undefined): boolean =>
+  a === undefined || b === undefined ? a === b : a.equals(b);

@@ -15,6 +15,7 @@ export type * from './table/http.ts';
 export type * from './table/listener.ts';
 export type * from './table/rbac.ts';
 export type * from './table/route.ts';
+export type * from './table/tls.ts';
 export type * from './table/tracing.ts';
 
 export interface Table {

@@ -19,30 +19,29 @@ import {
   routeOf,
   routesOf,
   tableOf,
+  tlsDefaults,
 } from '../testing/tables.ts';
 
 const serverUri = 'spiffe://cluster.local/ns/default/sa/server';
 const clientUri = 'spiffe://cluster.local/ns/default/sa/client';
 
 const downstreamTls: DownstreamTls = {
-  certificate: 'default',
+  ...tlsDefaults,
+  certificates: ['default'],
   trust: 'ROOTCA',
   requireClientCertificate: true,
+  scansAll: false,
   alpn: ['h2', 'http/1.1'],
-  subjectAltNames: [],
-  minVersion: 'TLSv1.2',
-  maxVersion: 'TLSv1.3',
 };
 
 const upstreamTls: UpstreamTls = {
+  ...tlsDefaults,
   certificate: 'default',
   trust: 'ROOTCA',
   sni: 'outbound_.80_._.server.default.svc.cluster.local',
   autoSni: false,
   alpn: ['istio-peer-exchange', 'istio'],
-  subjectAltNames: [{ test: (value) => value === serverUri, text: `exact "${serverUri}"` }],
-  minVersion: 'TLSv1.2',
-  maxVersion: 'TLSv1.3',
+  subjectAltNames: [{ type: 'any', test: (value) => value === serverUri, text: `exact "${serverUri}"` }],
 };
 
 const routes = [routeOf('/', forwardOf('a'))];

@@ -1,6 +1,7 @@
-import { X509Certificate } from 'node:crypto';
+import { hash, X509Certificate } from 'node:crypto';
+import { isIPv6 } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
-import type { StringMatch } from '../config/match.ts';
+import type { NameMatch, TlsSettings } from '../config/table.ts';
 import type { UpstreamTlsFacts } from '../http/exchange.ts';
 import type { CertificateFacts, PeerIdentity } from './connection.ts';
 
@@ -82,8 +83,36 @@ export function upstreamTls(socket: TLSSocket): UpstreamTlsFacts {
 }
 
 /** Whether one of the certificate's names matches one of the required ones; nothing required always does. */
-export function namesMatch(required: readonly StringMatch[], text: string | undefined): boolean {
+export function namesMatch(required: readonly NameMatch[], text: string | undefined): boolean {
   if (required.length === 0) return true;
-  const { uriSans, dnsSans } = alternativeNames(text);
-  return required.some(({ test }) => uriSans.some(test) || dnsSans.some(test));
+  const { uriSans, dnsSans, emailSans, ipSans } = alternativeNames(text);
+  return required.some(({ type, test }) => {
+    if (type === 'uri') return uriSans.some(test);
+    if (type === 'dns') return dnsSans.some(test);
+    if (type === 'email') return emailSans.some(test);
+    if (type === 'ip') return ipSans.some((ip) => test(plainIp(ip)));
+    return uriSans.some(test) || dnsSans.some(test) || emailSans.some(test) || ipSans.some((ip) => test(plainIp(ip)));
+  });
 }
+
+/** OpenSSL writes IPv6 addresses in capitals with all groups. */
+function plainIp(ip: string): string {
+  return isIPv6(ip) ? new URL(`http://[${ip}]`).hostname.slice(1, -1) : ip;
+}
+
+/** What a peer's certificate lacks besides a chain to the trust bundle, or null. */
+export function certificateFault(
+  certificate: X509Certificate,
+  { subjectAltNames, pins }: Pick<TlsSettings, 'subjectAltNames' | 'pins'>,
+): 'name' | 'pin' | null {
+  if (!namesMatch(subjectAltNames, certificate.subjectAltName)) return 'name';
+  if (pins === null || pins.certificates.has(plainHex(certificate.fingerprint256))) return null;
+  const key = certificate.publicKey.export({ type: 'spki', format: 'der' });
+  return pins.keys.has(hash('sha256', key, 'base64')) ? null : 'pin';
+}
+
+/** What the reason of a refused handshake says of it. */
+export const faultText = {
+  name: 'holds none of the required names',
+  pin: 'is none of the pinned ones',
+} as const;

@@ -2,7 +2,7 @@ import { type SecureContext, TLSSocket } from 'node:tls';
 import type { DownstreamTls } from '../config/table.ts';
 import type { CertificateFacts, PeerIdentity } from './connection.ts';
 import type { ClientHello } from './detect.ts';
-import { namesMatch, ownCertificate, peerIdentity } from './identity.ts';
+import { certificateFault, faultText, ownCertificate, peerIdentity } from './identity.ts';
 import type { Secrets } from './secrets.ts';
 import { Transport } from './transport.ts';
 
@@ -30,15 +30,10 @@ export function terminateTls(
   secrets: Secrets,
   done: (terminated: Terminated | null, reason: string) => void,
 ): void {
-  const context = secrets.context({
-    certificate: tls.certificate,
-    trust: tls.trust,
-    minVersion: tls.minVersion,
-    maxVersion: tls.maxVersion,
-  });
+  const context = secrets.context(tls, hello.sni, tls.scansAll);
   if (context === null) {
     plain.reset();
-    done(null, `certificate ${tls.certificate} or trust ${tls.trust} has not arrived yet`);
+    done(null, `certificate ${tls.certificates.join(', ')} or trust ${tls.trust} has not arrived yet`);
     return;
   }
   // No protocol in common goes on without one (RFC 7301 asks for an alert, Envoy carries on, and callers rely on it).
@@ -51,7 +46,7 @@ export function terminateTls(
   const secure = new TLSSocket(socket, {
     isServer: true,
     secureContext: context,
-    requestCert: tls.trust !== null,
+    requestCert: tls.trust !== null || tls.pins !== null || tls.requireClientCertificate,
     // Judged below, so that the reason can be told.
     rejectUnauthorized: false,
     ...(alpn === undefined ? {} : { ALPNProtocols: [alpn] }),
@@ -80,7 +75,7 @@ export function terminateTls(
     settle(
       {
         transport,
-        peer: peerIdentity(secure),
+        peer: proves(secure, tls) ? peerIdentity(secure) : null,
         ownCertificate: ownCertificate(secure, context as SecureContext),
         alpn: secure.alpnProtocol || '',
         version: secure.getProtocol() ?? '',
@@ -95,13 +90,25 @@ const detached = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
 
 /** Why the client's certificate is not enough, or null. */
 function judge(socket: TLSSocket, tls: DownstreamTls): string | null {
-  if (tls.trust === null) return null;
+  if (tls.trust === null && tls.pins === null && !tls.requireClientCertificate) return null;
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return tls.requireClientCertificate ? 'the client showed no certificate' : null;
-  const fault =
-    (socket as unknown as { _handle: { verifyError(): Error | null } | null })._handle?.verifyError() ?? null;
-  if (fault !== null) return `the client's certificate is not trusted: ${fault.message}`;
-  if (!namesMatch(tls.subjectAltNames, certificate.subjectAltName))
-    return "the client's certificate holds none of the required names";
-  return null;
+  if (tls.trust !== null && !tls.acceptUntrusted) {
+    const reason = verifyError(socket);
+    if (reason !== null) return `the client's certificate is not trusted: ${reason.message}`;
+  }
+  const fault = certificateFault(certificate, tls);
+  return fault === null ? null : `the client's certificate ${faultText[fault]}`;
+}
+
+/** A certificate proves its holder only when something was held against it. */
+function proves(socket: TLSSocket, tls: DownstreamTls): boolean {
+  if (tls.pins !== null) return true;
+  return tls.trust !== null && (!tls.acceptUntrusted || verifyError(socket) === null);
+}
+
+/** OpenSSL's verdict on the chain; Node tells it only after a handshake that was not left to the caller to judge. */
+function verifyError(socket: TLSSocket): Error | null {
+  const { _handle } = socket as unknown as { _handle: { verifyError(): Error | null } | null };
+  return _handle === null ? new Error('the connection is gone') : _handle.verifyError();
 }

@@ -19,30 +19,29 @@ import {
   routesOf,
   tableOf,
   tcpOf,
+  tlsDefaults,
 } from '../testing/tables.ts';
 
 const clientUri = 'spiffe://cluster.local/ns/default/sa/client';
 const serverUri = 'spiffe://cluster.local/ns/default/sa/server';
 
 const downstreamTls: DownstreamTls = {
-  certificate: 'default',
+  ...tlsDefaults,
+  certificates: ['default'],
   trust: 'ROOTCA',
   requireClientCertificate: true,
+  scansAll: false,
   alpn: ['h2', 'http/1.1'],
-  subjectAltNames: [],
-  minVersion: 'TLSv1.2',
-  maxVersion: 'TLSv1.3',
 };
 
 const upstreamTls = (name = serverUri): UpstreamTls => ({
+  ...tlsDefaults,
   certificate: 'default',
   trust: 'ROOTCA',
   sni: 'outbound_.80_._.server.default.svc.cluster.local',
   autoSni: false,
   alpn: ['istio-peer-exchange', 'istio'],
-  subjectAltNames: [{ test: (value) => value === name, text: `exact "${name}"` }],
-  minVersion: 'TLSv1.2',
-  maxVersion: 'TLSv1.3',
+  subjectAltNames: [{ type: 'any', test: (value) => value === name, text: `exact "${name}"` }],
 });
 
 /** An inbound sidecar under PERMISSIVE rules, as the control plane writes it: mesh TLS for HTTP and TCP, and plain text. */
@@ -141,12 +140,7 @@ test('two sidecars speak mutual TLS and the server learns who called', async (t)
 test('a second handshake with the same server resumes the first session', async (t) => {
   const m = await mesh();
   const secrets = await secretsOf(m.authority, clientUri);
-  const context = secrets.context({
-    certificate: 'default',
-    trust: 'ROOTCA',
-    minVersion: 'TLSv1.2',
-    maxVersion: 'TLSv1.3',
-  })!;
+  const context = secrets.context({ ...tlsDefaults, certificates: ['default'], trust: 'ROOTCA' }, '', false)!;
   const dial = (session?: Buffer) =>
     connect({
       port: m.port,

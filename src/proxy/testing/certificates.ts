@@ -8,8 +8,15 @@ x509.cryptoProvider.set(webcrypto as never);
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
-function generate() {
-  return webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+const rsa = {
+  name: 'RSASSA-PKCS1-v1_5',
+  hash: 'SHA-256',
+  modulusLength: 2048,
+  publicExponent: new Uint8Array([1, 0, 1]),
+};
+
+function generate(kind: 'ecdsa' | 'rsa' = 'ecdsa') {
+  return webcrypto.subtle.generateKey(kind === 'rsa' ? rsa : algorithm, true, ['sign', 'verify']);
 }
 
 async function keyPem(key: webcrypto.CryptoKey): Promise<Buffer> {
@@ -49,8 +56,23 @@ export class TestAuthority {
     return new TestAuthority(certificate, keys);
   }
 
-  async issue(uri: string): Promise<Leaf> {
-    const keys = await generate();
+  /** A list that revokes what has these serial numbers. */
+  async revoke(...serials: string[]): Promise<Buffer> {
+    const list = await x509.X509CrlGenerator.create({
+      issuer: this.certificate.subject,
+      thisUpdate: new Date(Date.now() - 60_000),
+      nextUpdate: new Date(Date.now() + 3_600_000),
+      signingAlgorithm: algorithm,
+      signingKey: this.keys.privateKey as never,
+      entries: serials.map((serialNumber) => ({ serialNumber, revocationDate: new Date(Date.now() - 1000) })),
+    });
+    return Buffer.from(list.toString('pem').replaceAll(' CRL---', ' X509 CRL---'));
+  }
+
+  /** `names`: a SPIFFE name, or several of any kind. */
+  async issue(names: string | x509.JsonGeneralName[], kind: 'ecdsa' | 'rsa' = 'ecdsa'): Promise<Leaf> {
+    const keys = await generate(kind);
+    const alternative = typeof names === 'string' ? [{ type: 'url' as const, value: names }] : names;
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: Buffer.from(webcrypto.getRandomValues(new Uint8Array(8)))
         .toString('hex')
@@ -62,7 +84,7 @@ export class TestAuthority {
       signingAlgorithm: algorithm,
       publicKey: keys.publicKey as never,
       signingKey: this.keys.privateKey as never,
-      extensions: [new x509.SubjectAlternativeNameExtension([{ type: 'url', value: uri }], true)],
+      extensions: [new x509.SubjectAlternativeNameExtension(alternative, true)],
     });
     return { chain: Buffer.from(certificate.toString('pem')), key: await keyPem(keys.privateKey) };
   }

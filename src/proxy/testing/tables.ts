@@ -11,6 +11,7 @@ import type {
   RouteTable,
   Table,
   TcpProxy,
+  TlsSettings,
   VirtualHost,
 } from '../config/table.ts';
 
@@ -244,6 +245,18 @@ export function listenerOf(chains: readonly FilterChain[], overrides: Partial<Li
     ...overrides,
   };
 }
+
+/** Of both sides, without what each needs of its own. */
+export const tlsDefaults: TlsSettings = {
+  alpn: [],
+  minVersion: 'TLSv1.2',
+  maxVersion: 'TLSv1.3',
+  parameters: null,
+  trust: null,
+  subjectAltNames: [],
+  pins: null,
+  acceptUntrusted: false,
+};
 
 export interface TableParts {
   readonly listeners: readonly Listener[];

@@ -1,8 +1,8 @@
 import { isIPv4, isIPv6, Socket } from 'node:net';
-import { type ConnectionOptions, type PeerCertificate, connect as tlsConnect } from 'node:tls';
+import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { getSystemErrorMessage } from 'node:util';
 import type { UpstreamTls } from '../config/table.ts';
-import { namesMatch } from '../net/identity.ts';
+import { certificateFault, faultText } from '../net/identity.ts';
 import { output } from '../net/output.ts';
 import type { Secrets } from '../net/secrets.ts';
 import { type Receiver, Transport } from '../net/transport.ts';
@@ -91,12 +91,17 @@ export function dial(target: DialTarget, secrets: Secrets, sessions: SessionCach
   const context =
     tls === null
       ? null
-      : secrets.context({
-          certificate: tls.certificate,
-          trust: tls.trust,
-          minVersion: tls.minVersion,
-          maxVersion: tls.maxVersion,
-        });
+      : secrets.context(
+          {
+            certificates: tls.certificate === null ? [] : [tls.certificate],
+            trust: tls.trust,
+            minVersion: tls.minVersion,
+            maxVersion: tls.maxVersion,
+            parameters: tls.parameters,
+          },
+          '',
+          false,
+        );
   if (tls === null || context === null) {
     const socket = new Socket({ onread: transport.onread(), allowHalfOpen: true });
     transport.attach(socket);
@@ -122,14 +127,10 @@ export function dial(target: DialTarget, secrets: Secrets, sessions: SessionCach
     allowHalfOpen: true,
     secureContext: context,
     onread: transport.onread(),
-    rejectUnauthorized: tls.trust !== null,
-    // Names are matched against the configured list, not the host (Envoy: match_typed_subject_alt_names).
-    checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
-      namesMatch(tls.subjectAltNames, certificate.subjectaltname)
-        ? undefined
-        : new Error(
-            `the server's certificate holds none of the required names: ${certificate.subjectaltname ?? 'it names nothing'}`,
-          ),
+    rejectUnauthorized: tls.trust !== null && !tls.acceptUntrusted,
+    // Names are matched below against the configured list, not the host (Envoy: match_typed_subject_alt_names): Node asks
+    // neither for a resumed session nor for an untrusted certificate.
+    checkServerIdentity: () => undefined,
     ...(target.sni === '' ? {} : { servername: target.sni }),
     ...(target.alpn.length === 0 ? {} : { ALPNProtocols: [...target.alpn] }),
     session: sessions.get(context),
@@ -139,10 +140,25 @@ export function dial(target: DialTarget, secrets: Secrets, sessions: SessionCach
   if (target.keepaliveSeconds !== null) socket.setKeepAlive(true, target.keepaliveSeconds * 1000);
   transport.attach(socket);
   socket.on('session', (session: Buffer) => sessions.keep(context, session));
-  socket.once('secureConnect', onConnected);
+  socket.once('secureConnect', () => {
+    const fault = peerFault(socket, tls);
+    if (fault !== null) transport.destroy(new Error(fault));
+    else onConnected();
+  });
   socket.once('close', () => {
     clearTimeout(timer);
     if (!connected) sessions.forget();
   });
   return transport;
+}
+
+/** Why a server whose chain is accepted is not the one that is meant, or null. */
+function peerFault(socket: TLSSocket, tls: UpstreamTls): string | null {
+  if (tls.subjectAltNames.length === 0 && tls.pins === null) return null;
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return 'the server showed no certificate';
+  const fault = certificateFault(certificate, tls);
+  return fault === null
+    ? null
+    : `the server's certificate ${faultText[fault]}: ${certificate.subjectAltName ?? 'it names nothing'}`;
 }

@@ -1,4 +1,4 @@
-import type { StringMatch } from '../match.ts';
+import type { TlsSettings } from './tls.ts';
 
 /** Structs by namespace (Envoy: Metadata.filter_metadata), without those that are read into other fields. */
 export type Metadata = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -80,13 +80,8 @@ export interface Outlier {
   readonly consecutiveLocalOrigin: number;
 }
 
-export interface UpstreamTls {
+export interface UpstreamTls extends TlsSettings {
   readonly certificate: string | null;
-  readonly trust: string | null;
   readonly sni: string;
   readonly autoSni: boolean;
-  readonly alpn: readonly string[];
-  readonly subjectAltNames: readonly StringMatch[];
-  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
-  readonly maxVersion: 'TLSv1.2' | 'TLSv1.3';
 }

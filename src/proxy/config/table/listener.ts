@@ -1,9 +1,9 @@
 import type { AccessLogFilter, AccessLogFormat } from '../../telemetry/access-log.ts';
-import type { StringMatch } from '../match.ts';
 import type { Metadata } from './cluster.ts';
 import type { HttpManager } from './http.ts';
 import type { Rbac } from './rbac.ts';
 import type { WeightedCluster } from './route.ts';
+import type { TlsSettings } from './tls.ts';
 
 export interface Listener {
   readonly name: string;
@@ -106,16 +106,12 @@ export interface CidrRange {
   readonly bits: number;
 }
 
-export interface DownstreamTls {
-  /** Names of SDS secrets, or inline PEM under a made-up name; looked up in `Secrets` at handshake time. */
-  readonly certificate: string;
-  readonly trust: string | null;
+export interface DownstreamTls extends TlsSettings {
+  /** Names of SDS secrets, or inline PEM under a made-up name, looked up in `Secrets` at handshake time; never empty. */
+  readonly certificates: readonly string[];
   readonly requireClientCertificate: boolean;
-  readonly alpn: readonly string[];
-  /** The peer's URI or DNS subject alternative name must match one of these; empty accepts any that chains. */
-  readonly subjectAltNames: readonly StringMatch[];
-  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
-  readonly maxVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** When no certificate has the server's name: true takes the first of each kind of key, false the first. */
+  readonly scansAll: boolean;
 }
 
 export interface TcpProxy {
