@@ -1,5 +1,6 @@
 import type { HeaderBlock } from './header-block.ts';
 import { findNameId, hashStep, idSet, knownId } from './header-names.ts';
+import { targetByte, tokenByte, valueByte } from './syntax.ts';
 
 /**
  * Parses the head of an HTTP/1 message (RFC 9112) strictly: CRLF only, no folding, no space before a colon, no control
@@ -20,15 +21,6 @@ export interface HeadLimits {
 
 /** Why the last head was refused, as Envoy names it in response code details. */
 export const refusal = { details: '' };
-
-const tokenByte = new Uint8Array(256);
-for (const byte of Buffer.from("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))
-  tokenByte[byte] = 1;
-/** Field values: visible, space, tab and obs-text (RFC 9110 §5.5). */
-const valueByte = new Uint8Array(256).fill(1, 32).fill(0, 127, 128);
-valueByte[9] = 1;
-const targetByte = new Uint8Array(256).fill(1, 33).fill(0, 127, 128);
-targetByte[35] = 0;
 
 const treated = idSet('host', 'content-length', 'transfer-encoding', 'connection', 'expect');
 const hostId = knownId('host');
@@ -67,7 +59,7 @@ function readConnection(block: HeaderBlock, bytes: Buffer, start: number, end: n
 }
 
 /** Digits only, at most 15 of them, which a double holds exactly; -1 otherwise. */
-function readLength(bytes: Buffer, start: number, end: number): number {
+export function readLength(bytes: Buffer, start: number, end: number): number {
   if (start === end || end - start > 15) return -1;
   let value = 0;
   for (let i = start; i < end; i++) {

@@ -75,8 +75,87 @@ export class HeaderBlock {
     this.length = length;
   }
 
+  private room(more: number): void {
+    const needed = this.length + more;
+    if (needed <= this.bytes.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2));
+    this.bytes.copy(larger, 0, 0, this.length);
+    this.bytes = larger;
+  }
+
+  /** Adds a field behind the others, as `name: value` and a line's end; `complete` follows the last. For heads that did not come as text. */
+  append(id: number, name: Uint8Array, value: Uint8Array): void {
+    this.room(name.length + value.length + 6);
+    if (this.count === this.ids.length) this.growFields();
+    const { bytes, at } = this;
+    const place = this.count * 4;
+    let i = this.length;
+    at[place] = i;
+    bytes.set(name, i);
+    i += name.length;
+    at[place + 1] = i;
+    bytes[i++] = 58;
+    bytes[i++] = 32;
+    at[place + 2] = i;
+    bytes.set(value, i);
+    i += value.length;
+    at[place + 3] = i;
+    bytes[i++] = 13;
+    bytes[i++] = 10;
+    this.ids[this.count++] = id;
+    this.length = i;
+  }
+
+  /** Adds a field to a block that is complete. */
+  insert(id: number, name: Uint8Array, value: Uint8Array): void {
+    this.length -= 2;
+    this.append(id, name, value);
+    this.complete();
+  }
+
+  /** Puts `; value` behind a field's value: the crumbs of a cookie (RFC 9113 §8.2.3). */
+  extend(index: number, value: Uint8Array): void {
+    this.room(value.length + 4);
+    const { at } = this;
+    const end = at[index * 4 + 3];
+    const more = value.length + 2;
+    this.bytes.copyWithin(end + more, end, this.length);
+    this.bytes[end] = 59;
+    this.bytes[end + 1] = 32;
+    this.bytes.set(value, end + 2);
+    at[index * 4 + 3] += more;
+    for (let i = (index + 1) * 4; i < this.count * 4; i++) at[i] += more;
+    this.length += more;
+  }
+
+  /** The blank line after the last appended field. */
+  complete(): void {
+    this.room(2);
+    this.bytes[this.length++] = 13;
+    this.bytes[this.length++] = 10;
+  }
+
+  /** Becomes a copy of another block's fields. */
+  copyFrom(other: HeaderBlock): void {
+    this.clear();
+    while (this.ids.length < other.count) this.growFields();
+    this.ids.set(other.ids.subarray(0, other.count));
+    this.at.set(other.at.subarray(0, other.count * 4));
+    this.count = other.count;
+    this.adopt(other.bytes, 0, other.length);
+  }
+
   name(index: number): string {
     return this.bytes.toString('latin1', this.at[index * 4], this.at[index * 4 + 1]);
+  }
+
+  /** Whether a field's value is this text. */
+  valueIs(index: number, text: string): boolean {
+    const start = this.at[index * 4 + 2];
+    if (this.at[index * 4 + 3] - start !== text.length) return false;
+    const { bytes } = this;
+    for (let i = 0; i < text.length; i++) if (bytes[start + i] !== text.charCodeAt(i)) return false;
+    return true;
   }
 
   value(index: number): string {

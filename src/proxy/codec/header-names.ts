@@ -48,6 +48,11 @@ const known = [
   'http2-settings',
   'x-envoy-overloaded',
   'x-lateen-undelivered',
+  'proxy-authorization',
+  'set-cookie',
+  'content-encoding',
+  'grpc-message',
+  'grpc-timeout',
 ] as const;
 
 export type KnownName = (typeof known)[number];

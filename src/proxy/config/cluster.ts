@@ -7,6 +7,7 @@ import type { HttpProtocolOptions } from '../../xds/gen/envoy/extensions/upstrea
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { compileEndpoints, strings } from './endpoint.ts';
 import { durationMs, type Field, messageName, unpack, words } from './field.ts';
+import { compileHttp2Options } from './http2-options.ts';
 import { metadataOf, originOf } from './origin.ts';
 import { noReferences, type References } from './references.ts';
 import type { Cluster, Outlier } from './table.ts';
@@ -62,6 +63,7 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
     panicThresholdPercent: message.commonLbConfig?.healthyPanicThreshold?.value ?? 50,
     bindHost: message.upstreamBindConfig?.sourceAddress?.address || null,
     http: options.http,
+    http2: options.http2,
     transports: message.transportSocketMatches.map(({ name, match, transportSocket }, i) => ({
       name,
       match: strings(match),
@@ -115,8 +117,17 @@ function compileProtocolOptions(field: Field, message: ClusterMessage) {
   else if (upstream?.case === 'explicitHttpConfig')
     http = upstream.value.protocolConfig.case === 'http2ProtocolOptions' ? 'http2' : 'http1';
   const common = options?.commonHttpProtocolOptions;
+  let http2 = message.http2ProtocolOptions;
+  if (upstream?.case === 'explicitHttpConfig' && upstream.value.protocolConfig.case === 'http2ProtocolOptions')
+    http2 = upstream.value.protocolConfig.value;
+  else if (upstream?.case === 'autoConfig' || upstream?.case === 'useDownstreamProtocolConfig')
+    http2 = upstream.value.http2ProtocolOptions;
   return {
     http,
+    http2: compileHttp2Options(field.at('http2_protocol_options'), http2, {
+      maxFieldBytes: 65_536,
+      maxFields: common?.maxHeadersCount ?? 200,
+    }),
     autoSni: options?.upstreamHttpProtocolOptions?.autoSni ?? false,
     idleTimeout: common?.idleTimeout,
     maxRequestsPerConnection: common?.maxRequestsPerConnection,

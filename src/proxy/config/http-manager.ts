@@ -15,6 +15,7 @@ import {
 import { compileAccessLogs } from './access-log.ts';
 import { compileFault } from './fault.ts';
 import { dispatch, durationMs, type Extensions, type Field, unpack, words } from './field.ts';
+import { compileHttp2Options } from './http2-options.ts';
 import { compileRbac } from './rbac.ts';
 import type { References } from './references.ts';
 import { compileRoutes } from './route.ts';
@@ -56,6 +57,10 @@ export function compileHttpManager(
   return {
     statPrefix: message.statPrefix,
     codec: codecs[message.codecType as 0 | 1 | 2] ?? 'auto',
+    http2: compileHttp2Options(field.at('http2_protocol_options'), message.http2ProtocolOptions, {
+      maxFieldBytes: Math.min(message.maxRequestHeadersKb ?? 60, 96) * 1024,
+      maxFields: common?.maxHeadersCount ?? 100,
+    }),
     routeName: compileRouteName(field, message, scope, refs, routeTables),
     rbac: filters.rbac,
     fault: filters.fault,

@@ -1,4 +1,4 @@
-import { HeaderBlock } from '../codec/header-block.ts';
+import { HeaderBlock, takeBlock } from '../codec/header-block.ts';
 import { knownId } from '../codec/header-names.ts';
 import type { Cluster, Endpoint, HttpManager, Listener, Route, VirtualHost } from '../config/table.ts';
 import type { Address, ConnectionFacts, PeerIdentity } from '../net/connection.ts';
@@ -17,7 +17,8 @@ const noHeaders = new HeaderBlock();
 /** What takes the request's body from here on: forwarding, or a delay that keeps it. */
 export interface BodyTaker {
   onRequestBody(bytes: Buffer, start: number, end: number): void;
-  onRequestEnd(trailers: HeaderBlock | null): void;
+  /** The request is complete, its trailers included (`exchange.requestTrailers`). */
+  onRequestEnd(): void;
   onDownstreamDrain(): void;
   /** The caller has gone; nothing more can be sent to it. */
   onDownstreamGone(): void;
@@ -36,7 +37,11 @@ export class ActiveExchange implements Exchange {
   request: HeaderBlock;
   response: HeaderBlock = noHeaders;
   trailers: HeaderBlock | null = null;
-  protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2' = 'HTTP/1.1';
+  /** The request's own; kept until it is finished, since an attempt may be made long after they came. */
+  requestTrailers: HeaderBlock | null = null;
+  protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2';
+  /** How much of a body the request has: none, as much as content-length says, or unknown until it ends. */
+  requestFraming: 'none' | 'length' | 'unknown' = 'none';
   method: string;
   path = '';
   originalPath = '';
@@ -105,6 +110,7 @@ export class ActiveExchange implements Exchange {
     stream: ServerStream,
     request: HeaderBlock,
     method: string,
+    protocol: 'HTTP/1.1' | 'HTTP/2' = 'HTTP/1.1',
   ) {
     this.plane = plane;
     this.connection = connection;
@@ -113,6 +119,7 @@ export class ActiveExchange implements Exchange {
     this.stream = stream;
     this.request = request;
     this.method = method;
+    this.protocol = protocol;
     this.scheme = connection.tls ? 'https' : 'http';
     this.client = connection.remote;
     this.random = Math.floor(Math.random() * 1_000_000);
@@ -239,6 +246,17 @@ export class ActiveExchange implements Exchange {
   noteResponseHeader(name: string, value: string): void {
     this.madeResponse ??= [];
     this.madeResponse.push(name, value);
+  }
+
+  /** The last byte of the request has come. `trailers` are lent for the call. */
+  completeRequest(trailers: HeaderBlock | null): void {
+    this.requestComplete = true;
+    this.requestEndTick = output.tick;
+    if (trailers !== null) {
+      this.requestTrailers = takeBlock();
+      this.requestTrailers.copyFrom(trailers);
+    }
+    this.taker?.onRequestEnd();
   }
 
   addFlag(flag: string): void {

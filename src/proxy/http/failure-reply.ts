@@ -1,9 +1,9 @@
-import type { ResetReason } from '../upstream/http1-upstream.ts';
+import type { ResetReason } from '../upstream/upstream-call.ts';
 
 export interface FailureReply {
   readonly status: 502 | 503;
   readonly body: string;
-  readonly flag: 'UF' | 'UC' | 'UO' | 'UPE';
+  readonly flag: 'UF' | 'UC' | 'UO' | 'UR' | 'UPE';
   readonly details: string;
 }
 
@@ -11,6 +11,8 @@ const flags: Record<ResetReason, FailureReply['flag']> = {
   'remote connection failure': 'UF',
   'connection timeout': 'UF',
   'connection termination': 'UC',
+  'remote reset': 'UR',
+  'remote refused stream reset': 'UR',
   'protocol error': 'UPE',
   overflow: 'UO',
 };

@@ -14,6 +14,8 @@ export function finish(exchange: ActiveExchange): void {
   exchange.request = gone;
   exchange.response = gone;
   exchange.trailers = null;
+  if (exchange.requestTrailers !== null) returnBlock(exchange.requestTrailers);
+  exchange.requestTrailers = null;
   exchange.taker = null;
   returnBlock(request);
   if (response.length > 0) returnBlock(response);

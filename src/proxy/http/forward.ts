@@ -8,7 +8,7 @@ import { output } from '../net/output.ts';
 import { RetriedCounters } from '../telemetry/counters.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import { type Host, undeliveredProtocol } from '../upstream/host.ts';
-import type { Http1Upstream, ResetReason, UpstreamStream } from '../upstream/http1-upstream.ts';
+import type { ResetReason, UpstreamCall, UpstreamStream } from '../upstream/upstream-call.ts';
 import type { ActiveExchange, BodyTaker } from './active-exchange.ts';
 import { failureReply } from './failure-reply.ts';
 import { finish } from './finish.ts';
@@ -58,7 +58,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private weighted: WeightedCluster | null = null;
   private pool: ClusterPool | null = null;
   private host: Host | null = null;
-  private connection: Http1Upstream | null = null;
+  private connection: UpstreamCall | null = null;
   private reused = false;
   private phase: Phase = 'picking';
   private held: HeldBody | null = null;
@@ -198,7 +198,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.attemptTick = output.tick;
     exchange.attemptTick = output.tick;
     this.phase = 'connecting';
-    const connection = pool.acquire(host, this, exchange.authority, fresh);
+    const connection = pool.acquire(host, this, exchange.authority, fresh, exchange.protocol === 'HTTP/2');
     if (connection === null) {
       this.leaveHost();
       this.answerOverflow();
@@ -217,14 +217,14 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     exchange.upstreamMtls = host.tls !== null && host.tls.certificate !== null;
   }
 
-  onGiven(connection: Http1Upstream): void {
+  onGiven(connection: UpstreamCall): void {
     this.connection = connection;
     this.reused = connection.ready;
     if (connection.ready) this.onReady();
     else this.watchDial(connection);
   }
 
-  private watchDial(connection: Http1Upstream): void {
+  private watchDial(connection: UpstreamCall): void {
     this.slow ??= new SlowDials();
     this.slow.watch(connection, () => this.hedge());
   }
@@ -250,7 +250,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   }
 
   /** A connection that took long stands after all, before the one begun after it: that one becomes the pool's. */
-  private takeOver(connection: Http1Upstream): boolean {
+  private takeOver(connection: UpstreamCall): boolean {
     if ((this.phase !== 'connecting' && this.phase !== 'backingOff') || connection.host.removed) return false;
     connection.host.shunnedUntilTick = 0;
     if (this.connection !== null) this.connection.stream = null;
@@ -260,7 +260,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     return true;
   }
 
-  private resumeWith(connection: Http1Upstream): void {
+  private resumeWith(connection: UpstreamCall): void {
     this.clearTryTimer();
     this.leaveHost();
     this.enterHost(connection.host);
@@ -317,18 +317,11 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.slow?.stop();
     exchange.upstreamLocal = connection.local;
     noteAttempted(exchange, connection.host.address);
-    exchange.upstream = connection;
+    exchange.upstream = connection.facts;
     exchange.upstreamSendTick = output.tick;
-    const fields = editRequest(
-      exchange,
-      exchange.virtualHost!,
-      exchange.route!,
-      forward,
-      this.weighted!,
-      this.host!.endpoint.host,
-      this.upgrading,
-    );
-    const headBytes = connection.sendHead(exchange.method, outgoing.path, request, fields, request.chunked);
+    editRequest(exchange, exchange.virtualHost!, exchange.route!, forward, this.weighted!, this.host!.endpoint.host);
+    if (this.upgrading) outgoing.upgrade = request.get('upgrade') ?? '';
+    const headBytes = connection.sendHead(outgoing);
     exchange.upstreamFieldCount = lastHead.fields;
     exchange.upstreamHeadBytes += headBytes;
     // Without `METHOD PATH HTTP/1.1`, its line end and the empty line.
@@ -338,7 +331,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       this.retains = false;
       this.held = null;
     }
-    if (exchange.requestComplete) this.endRequest(null);
+    if (exchange.requestComplete) this.endRequest();
     this.resumeCaller();
     const perTryMs = forward.retry?.perTryTimeoutMs ?? 0;
     if (perTryMs > 0) this.tryTimer = setTimeout(() => output.turn(() => this.onTimeout(true)), perTryMs);
@@ -350,9 +343,9 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     return forward.retry !== null || forward.mirrors.length > 0 || exchange.upstreamMtls || mayRepeat(exchange.method);
   }
 
-  private endRequest(trailers: HeaderBlock | null): void {
+  private endRequest(): void {
     this.exchange.upstreamSentTick = output.tick;
-    if (!this.upgrading) this.connection!.sendEnd(trailers);
+    if (!this.upgrading) this.connection!.sendEnd(this.exchange.requestTrailers);
   }
 
   onRequestBody(bytes: Buffer, start: number, end: number): void {
@@ -364,7 +357,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const sending = this.phase === 'sent' || this.phase === 'responding';
     if (sending) {
       this.connection!.sendBody(bytes, start, end);
-      if (this.connection!.transport.congested) this.pauseCaller();
+      if (this.connection!.congested) this.pauseCaller();
     }
     if (!this.retains) return;
     const limit = this.forward.retry === null ? maxStaleRetainedBytes : maxRetainedBytes;
@@ -378,8 +371,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     if (!sending) this.pauseCaller();
   }
 
-  onRequestEnd(trailers: HeaderBlock | null): void {
-    if (this.phase === 'sent' || this.phase === 'responding') this.endRequest(trailers);
+  onRequestEnd(): void {
+    if (this.phase === 'sent' || this.phase === 'responding') this.endRequest();
     this.startRouteTimer();
   }
 
@@ -390,7 +383,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   }
 
   private resumeCaller(): void {
-    if (!this.pausedCaller || (this.connection?.transport.congested ?? true)) return;
+    if (!this.pausedCaller || (this.connection?.congested ?? true)) return;
     this.pausedCaller = false;
     this.exchange.stream.resumeRequest();
   }
@@ -402,7 +395,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   onDownstreamDrain(): void {
     if (!this.pausedUpstream) return;
     this.pausedUpstream = false;
-    this.connection?.transport.resume();
+    this.connection?.release();
   }
 
   onDownstreamGone(): void {
@@ -495,7 +488,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     exchange.stream.sendBody(bytes, start, end);
     if (exchange.stream.congested && !this.pausedUpstream) {
       this.pausedUpstream = true;
-      this.connection!.transport.pause();
+      this.connection!.hold();
     }
   }
 
@@ -505,7 +498,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     exchange.trailers = trailers;
     if (this.pausedUpstream) {
       this.pausedUpstream = false;
-      this.connection!.transport.resume();
+      this.connection!.release();
     }
     this.connection = null;
     this.close();

@@ -13,6 +13,7 @@ import { localReply } from './local-reply.ts';
 import { runPipeline } from './pipeline.ts';
 import { methodOf, readTarget } from './request-line.ts';
 import type { ResponseBody, ServerStream } from './server-stream.ts';
+import { endOverdue, overdue } from './stream-timeout.ts';
 
 /** Requests sent ahead wait in a buffer of at most this, then the caller is not read. */
 const maxAheadBytes = 65_536;
@@ -168,6 +169,7 @@ export class Http1Downstream implements Receiver, ServerStream {
     else if (block.contentLength > 0) body.start('length', block.contentLength);
     else body.start('none', 0);
     exchange.requestComplete = body.done;
+    exchange.requestFraming = block.chunked ? 'unknown' : body.done ? 'none' : 'length';
     if (body.done) exchange.requestEndTick = exchange.startTick;
     this.phase = body.done ? 'waiting' : 'body';
     exchange.hostText = block.host < 0 ? '' : this.hostText(block);
@@ -216,9 +218,7 @@ export class Http1Downstream implements Receiver, ServerStream {
     }
     if (body.done && this.phase === 'body') {
       this.phase = 'waiting';
-      exchange!.requestComplete = true;
-      exchange!.requestEndTick = output.tick;
-      exchange!.taker?.onRequestEnd(body.trailers);
+      exchange!.completeRequest(body.trailers);
     } else if (body.done && this.phase === ('dropping' as Phase)) this.nextRequest();
     return next;
   }
@@ -420,29 +420,9 @@ export class Http1Downstream implements Receiver, ServerStream {
     }
     if (exchange.finished) return;
     exchange.logProgress(now);
-    const idleMs = exchange.route?.forward?.idleTimeoutMs || manager.streamIdleTimeoutMs;
-    const requestLate =
-      manager.requestTimeoutMs > 0 && !exchange.requestComplete && now - exchange.startTick > manager.requestTimeoutMs;
-    const active = Math.max(this.transport.lastActiveTick, exchange.upstreamFirstByteTick);
-    if (!requestLate && (idleMs <= 0 || now - active < idleMs)) return;
-    const { taker } = exchange;
+    const why = overdue(exchange, now, this.transport.lastActiveTick);
+    if (why === 'no') return;
     this.lastResponse = true;
-    if (exchange.responded || taker === null) {
-      exchange.addFlag('SI');
-      exchange.details = 'stream_idle_timeout';
-      taker?.onDownstreamGone();
-      this.abort();
-      return;
-    }
-    exchange.taker = null;
-    taker.cancel();
-    if (!requestLate) exchange.addFlag('SI');
-    const body = requestLate ? 'request timeout' : 'stream timeout';
-    localReply(
-      exchange,
-      requestLate || !exchange.requestComplete ? 408 : 504,
-      body,
-      requestLate ? 'request_overall_timeout' : 'stream_idle_timeout',
-    );
+    if (!endOverdue(exchange, why)) this.abort();
   }
 }

@@ -2,7 +2,7 @@ import { HeaderBlock, returnBlock } from '../codec/header-block.ts';
 import { edit } from '../codec/header-edit.ts';
 import type { Forward } from '../config/table.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
-import type { Http1Upstream, UpstreamStream } from '../upstream/http1-upstream.ts';
+import type { RequestHead, UpstreamCall, UpstreamStream } from '../upstream/upstream-call.ts';
 import type { ActiveExchange } from './active-exchange.ts';
 import type { HeldBody } from './held-body.ts';
 import { editRequest, outgoing } from './request-headers.ts';
@@ -23,9 +23,7 @@ export function startMirrors(exchange: ActiveExchange, forward: Forward, body: H
 
 /** What a shadow sends, kept because the caller's exchange is over before the shadow may begin. */
 interface ShadowHead {
-  readonly method: string;
-  readonly path: string;
-  readonly chunked: boolean;
+  readonly head: Omit<RequestHead, 'block' | 'edit'>;
   readonly fields: ReadonlyArray<readonly [name: string, value: string]>;
 }
 
@@ -34,46 +32,48 @@ const noFields = new HeaderBlock();
 /** The head as the first attempt sent it, addressed to `host-shadow` as Envoy does. */
 function shadowHead(exchange: ActiveExchange, forward: Forward): ShadowHead {
   const { request } = exchange;
-  editRequest(exchange, exchange.virtualHost!, exchange.route!, forward, forward.clusters[0], '', false);
+  editRequest(exchange, exchange.virtualHost!, exchange.route!, forward, forward.clusters[0], '');
   const fields: Array<readonly [string, string]> = [];
   for (let i = 0; i < request.count; i++)
     if (i !== request.host && !edit.skips(i)) fields.push([request.name(i), request.value(i)]);
-  for (let i = 0; i < edit.count; i++) if (edit.names[i] !== 'host') fields.push([edit.names[i], edit.values[i]]);
-  fields.push(['host', outgoing.authority.replace(/(:\d+)?$/, '-shadow$1')]);
-  return { method: exchange.method, path: outgoing.path, chunked: request.chunked, fields };
+  for (let i = 0; i < edit.count; i++) fields.push([edit.names[i], edit.values[i]]);
+  const { method, scheme, path, framing } = outgoing;
+  const authority = outgoing.authority.replace(/(:\d+)?$/, '-shadow$1');
+  return { head: { method, scheme, path, framing, authority, upgrade: '' }, fields };
 }
 
 class Shadow implements UpstreamStream {
   readonly upgrading = false;
   private readonly pool: ClusterPool;
-  private readonly head: ShadowHead;
+  private readonly kept: ShadowHead;
   private readonly body: readonly Buffer[];
-  private connection: Http1Upstream | null = null;
+  private connection: UpstreamCall | null = null;
   private readonly timer: NodeJS.Timeout;
   private over = false;
 
   constructor(exchange: ActiveExchange, forward: Forward, pool: ClusterPool, body: readonly Buffer[]) {
     this.pool = pool;
     this.body = body;
-    this.head = shadowHead(exchange, forward);
+    this.kept = shadowHead(exchange, forward);
     pool.activeRequests++;
     this.timer = setTimeout(() => this.close(true), shadowTimeoutMs);
     const host = pool.pick({ hash: null, avoid: null }, exchange.connection.local);
-    const connection = host === null ? null : pool.acquire(host, this, outgoing.authority, false);
+    const connection =
+      host === null ? null : pool.acquire(host, this, outgoing.authority, false, exchange.protocol === 'HTTP/2');
     if (connection === null) this.close(false);
     else if (connection !== 'waiting') this.onGiven(connection);
   }
 
-  onGiven(connection: Http1Upstream): void {
+  onGiven(connection: UpstreamCall): void {
     this.connection = connection;
     if (connection.ready) this.onReady();
   }
 
   onReady(): void {
-    const { method, path, chunked, fields } = this.head;
+    const { head, fields } = this.kept;
     edit.begin(noFields);
     for (const [name, value] of fields) edit.add(name, value);
-    this.connection!.sendHead(method, path, noFields, edit, chunked);
+    this.connection!.sendHead({ ...head, block: noFields, edit });
     for (const piece of this.body) this.connection!.sendBody(piece, 0, piece.length);
     this.connection!.sendEnd(null);
   }

@@ -143,7 +143,7 @@ class FaultDelay implements BodyTaker {
         abortOrServe(exchange, fault);
         const taker = exchange.taker as BodyTaker | null;
         for (const piece of this.held.pieces) taker?.onRequestBody(piece, 0, piece.length);
-        if (exchange.requestComplete) taker?.onRequestEnd(null);
+        if (exchange.requestComplete) taker?.onRequestEnd();
       });
     }, delayMs);
   }

@@ -1,8 +1,10 @@
+import { HeaderBlock } from '../codec/header-block.ts';
 import { edit, type HeaderEdit } from '../codec/header-edit.ts';
 import { idSet, knownId } from '../codec/header-names.ts';
 import type { Forward, HttpManager, Route, VirtualHost, WeightedCluster } from '../config/table.ts';
 import type { PeerIdentity } from '../net/connection.ts';
 import { injectTrace } from '../telemetry/trace.ts';
+import type { RequestHead } from '../upstream/upstream-call.ts';
 import type { ActiveExchange } from './active-exchange.ts';
 import { clientAddress, isInternal } from './client-address.ts';
 import { mutate } from './mutation.ts';
@@ -47,7 +49,6 @@ const notNominable = new Set([
 
 const connectionId = knownId('connection');
 const teId = knownId('te');
-const upgradeId = knownId('upgrade');
 const requestIdId = knownId('x-request-id');
 const forwardedForId = knownId('x-forwarded-for');
 const forwardedProtoId = knownId('x-forwarded-proto');
@@ -148,8 +149,17 @@ function noteRequest(exchange: ActiveExchange, name: string, value: string): voi
   exchange.noteRequestHeader(name, value);
 }
 
-/** What an attempt sends besides the fields of `edit`. */
-export const outgoing = { path: '', authority: '' };
+/** What an attempt sends: filled by `editRequest`, used up by the next call's `sendHead`. */
+export const outgoing: { -readonly [K in keyof RequestHead]: RequestHead[K] } = {
+  method: '',
+  scheme: 'http',
+  authority: '',
+  path: '',
+  block: new HeaderBlock(),
+  edit,
+  framing: 'none',
+  upgrade: '',
+};
 
 /**
  * Prepares `edit` with what this attempt's head has different from the caller's, in the order of Envoy's connection
@@ -163,8 +173,7 @@ export function editRequest(
   forward: Forward,
   weighted: WeightedCluster,
   upstreamName: string,
-  upgrading: boolean,
-): HeaderEdit {
+): void {
   const { manager, request } = exchange;
   edit.begin(request);
   let te = -1;
@@ -212,22 +221,13 @@ export function editRequest(
     edit.removeAdded(':authority');
     edit.removeAdded('host');
   }
-  // Host stays where it is unless it says something else now; an absolute target overrides it (RFC 9112 §3.2.2).
-  if (request.host < 0 || authority !== exchange.hostText || edit.skips(request.host)) {
-    if (request.host >= 0) edit.skip(request.host);
-    edit.add('host', authority);
-  }
-  if (request.chunked) edit.add('transfer-encoding', 'chunked');
-  if (upgrading) {
-    edit.add('connection', 'upgrade');
-    const at = request.find(upgradeId);
-    edit.add('upgrade', at < 0 ? '' : request.value(at));
-  }
-  exchange.sentPath = path;
-  exchange.sentAuthority = authority;
+  outgoing.method = exchange.method;
+  outgoing.scheme = exchange.scheme;
   outgoing.path = path;
   outgoing.authority = authority;
-  return edit;
+  outgoing.block = request;
+  outgoing.framing = exchange.requestFraming;
+  outgoing.upgrade = '';
 }
 
 /** A route's header changes may name the host themselves, under either name. */

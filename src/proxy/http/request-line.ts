@@ -1,4 +1,7 @@
 import type { HeaderBlock } from '../codec/header-block.ts';
+import { internName } from '../codec/header-names.ts';
+import type { FieldSection } from '../codec/hpack-decoder.ts';
+import { targetByte } from '../codec/syntax.ts';
 import type { ActiveExchange } from './active-exchange.ts';
 
 const methods = new Map<number, readonly string[]>([
@@ -50,4 +53,37 @@ export function readTarget(exchange: ActiveExchange, block: HeaderBlock): string
   exchange.originalPath = exchange.path;
   if (block.host < 0 && block.minorVersion === 1) return 'missing_host_header';
   return badAuthority(exchange.authority) ? 'http.invalid_authority' : null;
+}
+
+const upgradeName = Buffer.from('upgrade');
+const upgradeId = internName('upgrade');
+
+function badPath(path: string): boolean {
+  for (let i = 0; i < path.length; i++) if (targetByte[path.charCodeAt(i)] !== 1) return true;
+  return false;
+}
+
+/**
+ * Takes scheme, authority and path of an HTTP/2 request (RFC 9113 §8.3.1). An extended CONNECT becomes what it is in HTTP/1, a
+ * GET that asks for an upgrade (RFC 8441 §5). Returns what is wrong, in Envoy's words, or null.
+ */
+export function readPseudoFields(exchange: ActiveExchange, section: FieldSection): string | null {
+  const { authority, path, protocol } = section;
+  exchange.authority = authority;
+  exchange.path = path;
+  exchange.originalPath = path;
+  if (protocol !== '') {
+    exchange.method = 'GET';
+    section.block.upgrade = true;
+    section.block.insert(upgradeId, upgradeName, Buffer.from(protocol, 'latin1'));
+    exchange.requestFraming = 'none';
+  }
+  const scheme = section.scheme.toLowerCase();
+  if (scheme === 'https' || scheme === 'http') exchange.scheme = scheme;
+  else if (scheme !== '') return 'http2.invalid_scheme';
+  if (authority === '') return 'missing_host_header';
+  if (badAuthority(authority)) return 'http.invalid_authority';
+  if (exchange.method === 'CONNECT') return null;
+  if (path.charCodeAt(0) !== 47 && !(path === '*' && exchange.method === 'OPTIONS')) return 'missing_path_rejected';
+  return badPath(path) ? 'http.invalid_path' : null;
 }

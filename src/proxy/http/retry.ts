@@ -1,6 +1,6 @@
 import type { HeaderBlock } from '../codec/header-block.ts';
 import type { RetryPolicy } from '../config/table.ts';
-import type { ResetReason } from '../upstream/http1-upstream.ts';
+import type { ResetReason } from '../upstream/upstream-call.ts';
 
 /** gRPC status codes that a condition of the retry policy names. */
 const grpcConditions: Record<string, string> = {
@@ -30,6 +30,7 @@ export function retriesReset(policy: RetryPolicy, reason: ResetReason, sent: boo
   const connecting = reason === 'remote connection failure' || reason === 'connection timeout';
   if (reason === 'overflow') return false;
   if (on.has('5xx') || on.has('gateway-error') || on.has('reset')) return true;
+  if (reason === 'remote refused stream reset' && on.has('refused-stream')) return true;
   if (connecting) return on.has('connect-failure') || on.has('reset-before-request');
   return !sent && on.has('reset-before-request');
 }

@@ -1,5 +1,5 @@
 import { output } from '../net/output.ts';
-import type { Http1Upstream } from '../upstream/http1-upstream.ts';
+import type { UpstreamCall } from '../upstream/upstream-call.ts';
 
 /** A SYN that nobody has answered by then has most likely gone to an address that is no more. */
 const silentMs = 300;
@@ -11,11 +11,11 @@ const maxDials = 3;
  * handshakes would make a host that is merely busy slower still.
  */
 export class SlowDials {
-  private readonly connections: Http1Upstream[] = [];
+  private readonly connections: UpstreamCall[] = [];
   private timer: NodeJS.Timeout | null = null;
 
   /** Calls `onSilence` when nobody answers the SYN; never when enough connections have been begun. */
-  watch(connection: Http1Upstream, onSilence: () => void): void {
+  watch(connection: UpstreamCall, onSilence: () => void): void {
     if (this.connections.length >= maxDials - 1) return;
     this.stop();
     const timer = setTimeout(() => {
@@ -23,7 +23,7 @@ export class SlowDials {
       setImmediate(() => {
         if (this.timer !== timer) return;
         this.timer = null;
-        if (connection.transport.socket.connecting) output.turn(onSilence);
+        if (connection.silent) output.turn(onSilence);
       });
     }, silentMs);
     this.timer = timer;
@@ -35,7 +35,7 @@ export class SlowDials {
   }
 
   /** Leaves the connection without a stream; `take` is asked when it stands. */
-  add(connection: Http1Upstream, take: (connection: Http1Upstream) => boolean): void {
+  add(connection: UpstreamCall, take: (connection: UpstreamCall) => boolean): void {
     connection.stream = null;
     connection.claim = take;
     this.connections.push(connection);
@@ -46,7 +46,7 @@ export class SlowDials {
   }
 
   /** One that may still come to stand; null when there is none. */
-  get pending(): Http1Upstream | null {
-    return this.connections.find(({ claim, transport }) => claim !== null && !transport.socket.destroyed) ?? null;
+  get pending(): UpstreamCall | null {
+    return this.connections.find(({ pending }) => pending) ?? null;
   }
 }

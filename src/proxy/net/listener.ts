@@ -4,7 +4,7 @@ import type { FilterChain, Gate, Listener, PortRange } from '../config/table.ts'
 import { authorize } from '../http/authorize.ts';
 import { HttpConnection } from '../http/http-connection.ts';
 import { Http1Downstream } from '../http/http1-downstream.ts';
-import { passHttp2 } from '../http/http2-passage.ts';
+import { Http2Downstream } from '../http/http2-downstream.ts';
 import type { Plane } from '../http/plane.ts';
 import { chooseWeighted } from '../http/weighted.ts';
 import { type ListenerCounters, SslCounters } from '../telemetry/counters.ts';
@@ -403,7 +403,7 @@ class Arrival implements Accepted {
     }
     if (chain.tcp !== null) {
       const cluster = chooseWeighted(chain.tcp.clusters, chain.tcp.totalWeight);
-      const session = new TcpRelay(plane, facts, listener, chain.tcp, transport, 'tcp', () => this.finish());
+      const session = new TcpRelay(plane, facts, listener, chain.tcp, transport, () => this.finish());
       this.work = session;
       if (!passed) {
         // The only mark of a rate limit in Envoy's log of a connection is this flag; a limit of connections has none.
@@ -420,11 +420,6 @@ class Arrival implements Accepted {
     }
     const manager = chain.http!;
     const begin = (first: Buffer, http2: boolean) => {
-      if (http2) {
-        const session = passHttp2(plane, facts, listener, manager, transport, first, () => this.finish());
-        this.work = session;
-        return;
-      }
       const connection = new HttpConnection(
         plane,
         facts,
@@ -434,11 +429,10 @@ class Arrival implements Accepted {
         chain.tls?.requireClientCertificate ?? false,
         () => this.finish(),
       );
-      const downstream = new Http1Downstream(connection, transport);
-      this.work = downstream;
+      this.work = http2 ? new Http2Downstream(connection, transport) : new Http1Downstream(connection, transport);
       if (first.length > 0) transport.receiver.onBytes(first, first.length);
     };
-    if (manager.codec === 'http2' || facts.alpn === 'h2') begin(peeked, true);
+    if (manager.codec === 'http2' || facts.alpn.endsWith('h2')) begin(peeked, true);
     else if (manager.codec === 'http1' || facts.alpn !== '') begin(peeked, false);
     else this.chooseCodec(transport, peeked, begin);
     if (terminated !== null) transport.listenForData();

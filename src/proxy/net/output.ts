@@ -15,6 +15,8 @@ export class Output {
   length = 0;
   owner: Transport | null = null;
   private depth = 0;
+  /** Grows with each flush: places in `bytes` hold until it does. */
+  flushes = 0;
   /** `performance.now()` when this turn began: the clock of everything that happens within it. */
   tick = 0;
   /** What to add to a tick for the time of day, looked up again once a second. */
@@ -65,6 +67,7 @@ export class Output {
 
   flush(): void {
     const { owner, length } = this;
+    this.flushes++;
     this.owner = null;
     this.length = 0;
     if (owner !== null && length > 0 && owner.sendOutput(this.bytes, length)) this.bytes = Buffer.allocUnsafeSlow(size);

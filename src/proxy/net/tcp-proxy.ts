@@ -38,7 +38,6 @@ export class TcpRelay implements TcpSession {
   attempts = 0;
   private readonly plane: Plane;
   private readonly downstream: Transport;
-  private readonly use: 'tcp' | 'http2';
   private remote: Transport | null = null;
   private host: Host | null = null;
   private pool: ClusterPool | null = null;
@@ -60,7 +59,6 @@ export class TcpRelay implements TcpSession {
     listener: Listener,
     proxy: TcpProxy | null,
     downstream: Transport,
-    use: 'tcp' | 'http2',
     onClosed: () => void,
   ) {
     this.plane = plane;
@@ -69,7 +67,6 @@ export class TcpRelay implements TcpSession {
     this.proxy = proxy;
     this.counters = proxy === null ? null : plane.statistics.tcp(proxy);
     this.downstream = downstream;
-    this.use = use;
     this.onClosed = onClosed;
   }
 
@@ -161,7 +158,7 @@ export class TcpRelay implements TcpSession {
       },
     };
     this.remote = dial(
-      dialTarget(pool.config, host, this.use, this.connection.sni),
+      dialTarget(pool.config, host, 'tcp', this.connection.sni),
       this.plane.secrets,
       host.sessions,
       receiver,

@@ -75,7 +75,7 @@ function inbound(port: number, strict = false): Table {
         { inspect: { originalDst: false, tls: true, http: true } },
       ),
     ],
-    clusters: [clusterOf('app', [endpointOf(port)])],
+    clusters: [clusterOf('app', [endpointOf(port)], { http: 'useDownstream' })],
     routes: [routesOf('routes', hostOf([routeOf('/', forwardOf('app'))]))],
   });
 }
@@ -98,7 +98,7 @@ async function mesh(strict = false, required = serverUri) {
   const client = await createRuntime({
     table: httpTable(
       [routeOf('/', forwardOf('server'))],
-      [clusterOf('server', [endpointOf(port)], { tls: upstreamTls(required) })],
+      [clusterOf('server', [endpointOf(port)], { tls: upstreamTls(required), http: 'useDownstream' })],
     ),
     secrets: await secretsOf(authority, clientUri),
     telemetry: clientWitness,
@@ -243,7 +243,7 @@ test('TCP goes through mutual TLS both ways, and either side may end first', asy
   await m.stop();
 });
 
-test('HTTP/2 passes through two sidecars as it is', async (t) => {
+test('HTTP/2 passes through two sidecars', async (t) => {
   const m = await mesh();
   const app = createServer();
   app.on('stream', (stream: ServerHttp2Stream, headers) => {
@@ -262,8 +262,11 @@ test('HTTP/2 passes through two sidecars as it is', async (t) => {
     t.is(body, 'over h2');
   }
   client.close();
-  await m.serverWitness.until((witness) => witness.ended.length === 1);
-  t.is(m.serverWitness.ended[0].connection.alpn, 'h2');
+  await m.serverWitness.until(({ finished }) => finished.length === 2);
+  t.deepEqual(
+    m.serverWitness.finished.map(({ path, status, alpn }) => ({ path, status, alpn })),
+    ['/a', '/b'].map((path) => ({ path, status: 200, alpn: 'h2' })),
+  );
   app.close();
   await m.stop();
 });

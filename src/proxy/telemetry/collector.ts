@@ -8,7 +8,7 @@ import { unknownAddress } from '../net/connection.ts';
 import { output } from '../net/output.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import type { Host } from '../upstream/host.ts';
-import type { Http1Upstream, UpstreamStream } from '../upstream/http1-upstream.ts';
+import type { UpstreamCall, UpstreamStream } from '../upstream/upstream-call.ts';
 
 const exportPath = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
 
@@ -66,7 +66,7 @@ class Post implements UpstreamStream {
   readonly #resolve: () => void;
   readonly #reject: (error: Error) => void;
   readonly #timer: NodeJS.Timeout;
-  #connection: Http1Upstream | null = null;
+  #connection: UpstreamCall | null = null;
   #status = 0;
   #over = false;
 
@@ -84,12 +84,12 @@ class Post implements UpstreamStream {
     this.#resolve = resolve;
     this.#reject = reject;
     this.#timer = setTimeout(() => this.#giveUp(), provider.timeoutMs);
-    const connection = pool.acquire(host, this, provider.authority, false);
+    const connection = pool.acquire(host, this, provider.authority, false, false);
     if (connection === null) this.#end(new Error('the cluster takes no more requests'));
     else if (connection !== 'waiting') this.onGiven(connection);
   }
 
-  onGiven(connection: Http1Upstream): void {
+  onGiven(connection: UpstreamCall): void {
     this.#connection = connection;
     if (connection.ready) this.onReady();
   }
@@ -97,12 +97,20 @@ class Post implements UpstreamStream {
   onReady(): void {
     const { path, authority, headers, kind } = this.#provider;
     edit.begin(noFields);
-    edit.add('host', authority);
     edit.add('content-type', kind === 'zipkin' ? 'application/json' : 'application/x-protobuf');
     edit.add('user-agent', 'lateen');
     edit.add('content-length', `${this.#body.length}`);
     for (const [name, value] of headers) edit.add(name, value);
-    this.#connection!.sendHead('POST', path, noFields, edit, false);
+    this.#connection!.sendHead({
+      method: 'POST',
+      scheme: 'http',
+      authority,
+      path,
+      block: noFields,
+      edit,
+      framing: 'length',
+      upgrade: '',
+    });
     this.#connection!.sendBody(this.#body, 0, this.#body.length);
     this.#connection!.sendEnd(null);
   }

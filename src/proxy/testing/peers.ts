@@ -181,6 +181,7 @@ export class Witness implements Telemetry {
     requestId: string;
     cluster: string;
     upstreamFailure: string;
+    alpn: string;
   }> = [];
   readonly opened: TcpSession[] = [];
   readonly ended: TcpSession[] = [];
@@ -200,6 +201,7 @@ export class Witness implements Telemetry {
       requestId: exchange.header('x-request-id') ?? '',
       cluster: exchange.cluster?.name ?? '',
       upstreamFailure: exchange.upstreamFailure,
+      alpn: exchange.connection.alpn,
     });
     this.tell();
   }

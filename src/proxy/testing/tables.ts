@@ -1,4 +1,5 @@
 /** Tables for tests: every field at its default, what a test is about as overrides. */
+import type { Http2Limits } from '../codec/http2-limits.ts';
 import type {
   Cluster,
   Endpoint,
@@ -45,6 +46,7 @@ export function clusterOf(name: string, endpoints: readonly Endpoint[], override
     panicThresholdPercent: 50,
     bindHost: null,
     http: 'http1',
+    http2: http2LimitsOf(),
     transports: [],
     tls: null,
     circuit: { maxConnections: 1024, maxPending: 1024, maxRequests: 1024, maxRetries: 3, retryBudgetPercent: null },
@@ -145,10 +147,28 @@ export function routesOf(name: string, host: VirtualHost): RouteTable {
   };
 }
 
+export function http2LimitsOf(overrides: Partial<Http2Limits> = {}): Http2Limits {
+  return {
+    maxStreams: 1024,
+    streamWindowBytes: 1 << 20,
+    connectionWindowBytes: 4 << 20,
+    allowConnect: true,
+    maxFieldBytes: 61_440,
+    maxFields: 100,
+    maxContinuations: 64,
+    maxOutboundControlFrames: 1000,
+    maxEmptyFrames: 1,
+    maxPriorityFrames: 100,
+    maxWindowUpdatesPerData: 10,
+    ...overrides,
+  };
+}
+
 export function managerOf(overrides: Partial<HttpManager> = {}): HttpManager {
   return {
     statPrefix: 'test',
     codec: 'auto',
+    http2: http2LimitsOf(),
     routeName: 'routes',
     rbac: [],
     fault: null,

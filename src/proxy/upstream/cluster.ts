@@ -8,9 +8,11 @@ import type { Secrets } from '../net/secrets.ts';
 import { type ClusterCounters, OutlierCounters } from '../telemetry/counters.ts';
 import { Histogram } from '../telemetry/histogram.ts';
 import { Host, hostKey } from './host.ts';
-import { Http1Upstream, type UpstreamStream } from './http1-upstream.ts';
+import { Http1Upstream } from './http1-upstream.ts';
+import { Http2Upstream } from './http2-upstream.ts';
 import { type Outcome, OutlierDetection } from './outlier.ts';
 import { type HostGroup, makePicker, type PickContext, type Picker } from './picker.ts';
+import type { PooledConnection, UpstreamCall, UpstreamStream } from './upstream-call.ts';
 
 const maxIdlePerHost = 1024;
 const defaultIdleTimeoutMs = 3_600_000;
@@ -38,7 +40,7 @@ export class ClusterPool {
   activeRetries = 0;
   connections = 0;
   /** Streams that wait for a connection, oldest first. */
-  private readonly waiting: Array<{ host: Host; stream: UpstreamStream; authority: string }> = [];
+  private readonly waiting: Array<{ host: Host; stream: UpstreamStream; authority: string; http2: boolean }> = [];
   private readonly hosts = new Map<string, Host>();
   private groups: HostGroup[] = [];
   private picker: Picker | null = null;
@@ -161,15 +163,19 @@ export class ClusterPool {
   private remove(key: string, host: Host): void {
     host.removed = true;
     this.hosts.delete(key);
-    for (const connection of host.idle.splice(0)) connection.transport.destroy();
+    for (const connection of host.idle.splice(0)) connection.destroy();
+    for (const connection of [...host.shared]) {
+      connection.leaving = true;
+      if (!connection.busy) connection.destroy();
+    }
   }
 
   /** What has sent nothing yet need not wait for hosts that are gone: a vanished address would keep it until its time is up. */
   private breakOff(gone: readonly Host[]): void {
     for (const host of gone) {
       for (const connection of host.open) {
-        if (connection.ready) connection.transport.socket.setKeepAlive(true, goneKeepaliveMs);
-        else connection.transport.destroy();
+        if (connection.ready) connection.probe(goneKeepaliveMs);
+        else connection.destroy();
       }
     }
     const stranded = this.waiting.filter(({ host }) => host.removed);
@@ -253,8 +259,18 @@ export class ClusterPool {
    * A connection for one request: an idle one at once (`fresh` asks for none of those), else a new one that calls
    * `stream.onReady`, else a place in the queue, after which `stream.onGiven` is called. Null when the queue is full.
    */
-  acquire(host: Host, stream: UpstreamStream, authority: string, fresh: boolean): Http1Upstream | 'waiting' | null {
-    if (!fresh) {
+  acquire(
+    host: Host,
+    stream: UpstreamStream,
+    authority: string,
+    fresh: boolean,
+    callerHttp2: boolean,
+  ): UpstreamCall | 'waiting' | null {
+    const http2 = this.speaksHttp2(host, callerHttp2);
+    if (http2) {
+      const shared = this.sharedWithRoom(host);
+      if (shared !== null) return this.pendingFits(shared) ? shared.call(stream) : null;
+    } else if (!fresh) {
       for (let idle = host.idle.pop(); idle !== undefined; idle = host.idle.pop()) {
         if (idle.transport.closed || idle.transport.ended || idle.transport.socket.destroyed) continue;
         idle.stream = stream;
@@ -262,19 +278,53 @@ export class ClusterPool {
       }
     }
     this.counters.upstreamRqPendingTotal++;
-    if (this.connections < this.config.circuit.maxConnections) return this.open(host, stream, authority);
+    if (this.connections < this.config.circuit.maxConnections) return this.open(host, stream, authority, http2);
     this.counters.upstreamCxOverflow++;
     const spare = this.spareIdle(host);
     if (spare !== null) {
-      spare.transport.destroy();
-      return this.open(host, stream, authority);
+      spare.destroy();
+      return this.open(host, stream, authority, http2);
     }
     if (this.waiting.length >= this.config.circuit.maxPending) {
       this.counters.upstreamRqPendingOverflow++;
       return null;
     }
-    this.waiting.push({ host, stream, authority });
+    this.waiting.push({ host, stream, authority, http2 });
     return 'waiting';
+  }
+
+  private speaksHttp2(host: Host, callerHttp2: boolean): boolean {
+    const { http } = this.config;
+    if (http === 'http1') return false;
+    if (http === 'http2') return true;
+    return http === 'useDownstream' ? callerHttp2 : host.tls !== null && host.speaks !== 'http1';
+  }
+
+  private sharedWithRoom(host: Host): Http2Upstream | null {
+    for (const connection of host.shared) if (connection.hasRoom) return connection;
+    return null;
+  }
+
+  /** Calls that wait for a connection to stand count as pending. */
+  private pendingFits(connection: Http2Upstream): boolean {
+    if (connection.ready || connection.connecting < this.config.circuit.maxPending) return true;
+    this.counters.upstreamRqPendingOverflow++;
+    return false;
+  }
+
+  /** A stream has ended on a shared connection: the oldest that waits for that host goes on. */
+  roomInHttp2(connection: Http2Upstream): void {
+    for (let i = 0; i < this.waiting.length && connection.hasRoom; i++) {
+      const { host, http2, stream } = this.waiting[i];
+      if (host !== connection.host || !http2) continue;
+      this.waiting.splice(i--, 1);
+      stream.onGiven(connection.call(stream));
+    }
+  }
+
+  /** What waited for HTTP/2 on a host that turned out to speak HTTP/1. */
+  again(host: Host, stream: UpstreamStream): void {
+    stream.onGiven(this.open(host, stream, '', false));
   }
 
   /** Another host's idle connection, which must make way when the cluster's limit is reached. */
@@ -283,15 +333,22 @@ export class ClusterPool {
     return null;
   }
 
-  private open(host: Host, stream: UpstreamStream, authority: string): Http1Upstream {
+  private open(host: Host, stream: UpstreamStream, authority: string, http2: boolean): UpstreamCall {
     this.connections++;
     host.connections++;
     host.counters.cxTotal++;
     this.counters.upstreamCxTotal++;
-    this.counters.upstreamCxHttp1Total++;
-    const connection = new Http1Upstream(this, host, stream, authority);
+    if (!http2) {
+      this.counters.upstreamCxHttp1Total++;
+      const connection = new Http1Upstream(this, host, stream, authority);
+      host.open.add(connection);
+      return connection;
+    }
+    this.counters.upstreamCxHttp2Total++;
+    const connection = new Http2Upstream(this, host, authority);
     host.open.add(connection);
-    return connection;
+    host.shared.push(connection);
+    return connection.call(stream);
   }
 
   /** Leaves the queue, when the request ends before its turn. */
@@ -321,20 +378,19 @@ export class ClusterPool {
     else host.idle.push(connection);
   }
 
-  closedConnection(connection: Http1Upstream): void {
+  closedConnection(connection: PooledConnection): void {
     const { host } = connection;
     this.connections--;
     host.connections--;
     host.open.delete(connection);
     this.countClosed(connection);
-    const at = host.idle.indexOf(connection);
-    if (at >= 0) host.idle.splice(at, 1);
+    host.forget(connection);
     const next = this.waiting.shift();
-    if (next !== undefined) next.stream.onGiven(this.open(next.host, next.stream, next.authority));
+    if (next !== undefined) next.stream.onGiven(this.open(next.host, next.stream, next.authority, next.http2));
   }
 
-  private countClosed(connection: Http1Upstream): void {
-    const { host, ready, stream, transport, dialTick } = connection;
+  private countClosed(connection: PooledConnection): void {
+    const { host, ready, dialTick, endedByPeer: remote } = connection;
     const { counters } = this;
     connection.countBytes();
     if (!ready) {
@@ -344,13 +400,12 @@ export class ClusterPool {
       host.counters.cxConnectFail++;
       return;
     }
-    const remote = transport.ended;
     counters.upstreamCxDestroy++;
     if (remote) counters.upstreamCxDestroyRemote++;
     else counters.upstreamCxDestroyLocal++;
     counters.upstreamCxLengthMs ??= new Histogram();
     counters.upstreamCxLengthMs.add(performance.now() - dialTick);
-    if (stream === null && !connection.endedBusy) return;
+    if (!connection.busy) return;
     counters.upstreamCxDestroyWithActiveRq++;
     if (remote) counters.upstreamCxDestroyRemoteWithActiveRq++;
     else counters.upstreamCxDestroyLocalWithActiveRq++;
@@ -401,6 +456,8 @@ export class ClusterPool {
     for (const [key, host] of this.hosts) {
       while (host.idle.length > 0 && now - host.idle[0].transport.lastActiveTick > idleMs)
         this.endIdle(host.idle.shift()!);
+      for (const shared of [...host.shared])
+        if (shared.idleSinceTick >= 0 && now - shared.idleSinceTick > idleMs) this.endIdle(shared);
       if (
         this.config.discovery === 'originalDst' &&
         host.active === 0 &&
@@ -414,9 +471,9 @@ export class ClusterPool {
     if (this.byName && now - this.resolvedTick > dnsRefreshMs) this.resolve();
   }
 
-  private endIdle(connection: Http1Upstream): void {
+  private endIdle(connection: PooledConnection): void {
     this.counters.upstreamCxIdleTimeout++;
-    connection.transport.destroy();
+    connection.destroy();
   }
 
   /** No longer configured: idle connections go now, busy ones when their response is complete. */

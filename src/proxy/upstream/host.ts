@@ -2,6 +2,8 @@ import type { Cluster, Endpoint, UpstreamTls } from '../config/table.ts';
 import { HostCounters } from '../telemetry/counters.ts';
 import { type DialTarget, SessionCache } from './dial.ts';
 import type { Http1Upstream } from './http1-upstream.ts';
+import type { Http2Upstream } from './http2-upstream.ts';
+import type { PooledConnection } from './upstream-call.ts';
 
 /** One endpoint of a cluster while the proxy knows it: its connections, its load, and how it has behaved. */
 export class Host {
@@ -16,7 +18,11 @@ export class Host {
   /** Connections ready for a request, the latest used last. */
   readonly idle: Http1Upstream[] = [];
   /** Every connection for requests, from the moment it is dialled. */
-  readonly open: Set<Http1Upstream> = new Set();
+  readonly open: Set<PooledConnection> = new Set();
+  /** HTTP/2 connections, which requests share. */
+  readonly shared: Http2Upstream[] = [];
+  /** What it chose when it was offered both (ALPN). */
+  speaks: 'http1' | null = null;
   /** No longer an endpoint: what is under way ends, nothing new begins. */
   removed = false;
   /** Tick until which outlier detection keeps it out; 0 when it is in. */
@@ -36,6 +42,14 @@ export class Host {
     this.endpoint = endpoint;
     this.address = { ip: endpoint.host, port: endpoint.port };
     this.tls = transportFor(cluster, endpoint);
+  }
+
+  /** Takes an ended connection out of those that can be used. */
+  forget(connection: PooledConnection): void {
+    const idle = this.idle.indexOf(connection as Http1Upstream);
+    if (idle >= 0) this.idle.splice(idle, 1);
+    const shared = this.shared.indexOf(connection as Http2Upstream);
+    if (shared >= 0) this.shared.splice(shared, 1);
   }
 
   usable(): boolean {
@@ -96,6 +110,6 @@ export function dialTarget(
     keepaliveSeconds: cluster.keepalive?.idleSeconds ?? null,
     tls,
     sni: tls === null ? '' : tls.autoSni ? name : tls.sni,
-    alpn: alpnFor(tls, use),
+    alpn: tls !== null && use === 'http2' && cluster.http === 'alpn' ? ['h2', 'http/1.1'] : alpnFor(tls, use),
   };
 }

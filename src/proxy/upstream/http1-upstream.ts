@@ -3,7 +3,6 @@ import { BodyReader } from '../codec/body.ts';
 import { type HeadLimits, needMore } from '../codec/head.ts';
 import { HeadReader } from '../codec/head-reader.ts';
 import { type HeaderBlock, returnBlock, takeBlock } from '../codec/header-block.ts';
-import type { HeaderEdit } from '../codec/header-edit.ts';
 import { putBody, putLastChunk, putRequestHead } from '../codec/http1.ts';
 import type { UpstreamFacts, UpstreamTlsFacts } from '../http/exchange.ts';
 import { type Address, unknownAddress, unmapped } from '../net/connection.ts';
@@ -12,36 +11,10 @@ import { output } from '../net/output.ts';
 import type { Transport } from '../net/transport.ts';
 import { Histogram } from '../telemetry/histogram.ts';
 import type { ClusterPool } from './cluster.ts';
+import { nextConnectionId } from './connection-id.ts';
 import { type DialReceiver, dial, failureText } from './dial.ts';
 import { dialTarget, type Host } from './host.ts';
-
-/** Why an upstream stream ended badly; the words are Envoy's, as they appear in bodies and details. */
-export type ResetReason =
-  | 'remote connection failure'
-  | 'connection timeout'
-  | 'connection termination'
-  | 'protocol error'
-  | 'overflow';
-
-/** The side that makes a request over an upstream connection. Each call is for the stream that is current. */
-export interface UpstreamStream {
-  /** Whether the request asked for another protocol, so that 101 is an answer. */
-  readonly upgrading: boolean;
-  /** The connection that was waited for; it is ready, or `onReady` follows. */
-  onGiven(connection: Http1Upstream): void;
-  onReady(): void;
-  onInterim(block: HeaderBlock): void;
-  /** The block is the stream's own from here on. With status 101 everything that follows is raw. */
-  onHead(block: HeaderBlock, endStream: boolean): void;
-  onBody(bytes: Buffer, start: number, end: number): void;
-  /** After this the connection is the pool's again. `trailers` are lent for the call. */
-  onComplete(trailers: HeaderBlock | null): void;
-  /** `answered` tells whether any byte of the response had come. */
-  onFailure(reason: ResetReason, detail: string, answered: boolean): void;
-  onUpstreamDrain(): void;
-}
-
-let lastId = 0;
+import type { PooledConnection, RequestHead, ResetReason, UpstreamCall, UpstreamStream } from './upstream-call.ts';
 
 const responseLimits: HeadLimits = { maxBytes: 65_536, maxFields: 200 };
 
@@ -51,8 +24,8 @@ const responseLimits: HeadLimits = { maxBytes: 65_536, maxFields: 200 };
  *     connecting → idle ⇄ busy (request and response) → closed
  *                          └→ tunnel (after 101) → closed
  */
-export class Http1Upstream implements DialReceiver, UpstreamFacts {
-  readonly id: number = ++lastId;
+export class Http1Upstream implements DialReceiver, UpstreamFacts, UpstreamCall, PooledConnection {
+  readonly id: number = nextConnectionId();
   readonly protocol = 'HTTP/1.1';
   readonly address: Address;
   readonly pool: ClusterPool;
@@ -60,7 +33,7 @@ export class Http1Upstream implements DialReceiver, UpstreamFacts {
   readonly transport: Transport;
   stream: UpstreamStream | null;
   /** Asked when the connection stands and has no stream: the request that dialled several hosts may take it. */
-  claim: ((connection: Http1Upstream) => boolean) | null = null;
+  claim: ((call: UpstreamCall) => boolean) | null = null;
   /** This side's address, once connected. */
   local: Address = unknownAddress;
   ready = false;
@@ -93,17 +66,52 @@ export class Http1Upstream implements DialReceiver, UpstreamFacts {
     this.transport = dial(dialTarget(pool.config, host, 'http1', authority), pool.secrets, host.sessions, this);
   }
 
-  /** Writes a request's head, and returns its bytes. `chunked` says how its body, if any, is framed. */
-  sendHead(method: string, target: string, block: HeaderBlock, edit: HeaderEdit, chunked: boolean): number {
+  get facts(): UpstreamFacts {
+    return this;
+  }
+
+  get congested(): boolean {
+    return this.transport.congested;
+  }
+
+  get silent(): boolean {
+    return this.transport.socket.connecting;
+  }
+
+  get pending(): boolean {
+    return this.claim !== null && !this.transport.socket.destroyed;
+  }
+
+  get busy(): boolean {
+    return this.stream !== null || this.endedBusy;
+  }
+
+  get endedByPeer(): boolean {
+    return this.transport.ended;
+  }
+
+  sendHead(head: RequestHead): number {
     this.requests++;
     this.pool.counters.upstreamRqTotal++;
     this.host.counters.rqTotal++;
     this.requestDone = false;
     this.headDone = false;
     this.answered = false;
-    this.chunked = chunked;
+    const { method, path, block, edit, authority, upgrade } = head;
+    this.chunked = head.framing === 'unknown' && upgrade === '';
     this.headRequest = method === 'HEAD';
-    return putRequestHead(this.transport, method, target, block, edit);
+    // Host stays where it is when it says the same; an absolute target overrides it (RFC 9112 §3.2.2).
+    const { host } = block;
+    if (host < 0 || edit.skips(host) || !block.valueIs(host, authority)) {
+      if (host >= 0) edit.skip(host);
+      edit.add('host', authority);
+    }
+    if (this.chunked) edit.add('transfer-encoding', 'chunked');
+    if (upgrade !== '') {
+      edit.add('connection', 'upgrade');
+      edit.add('upgrade', upgrade);
+    }
+    return putRequestHead(this.transport, method, path, block, edit);
   }
 
   sendBody(bytes: Buffer, start: number, end: number): void {
@@ -118,6 +126,22 @@ export class Http1Upstream implements DialReceiver, UpstreamFacts {
   /** Raw bytes of an upgraded connection. */
   sendRaw(bytes: Buffer, start: number, end: number): void {
     this.transport.send(bytes, start, end);
+  }
+
+  hold(): void {
+    this.transport.pause();
+  }
+
+  release(): void {
+    this.transport.resume();
+  }
+
+  probe(afterMs: number): void {
+    this.transport.socket.setKeepAlive(true, afterMs);
+  }
+
+  destroy(): void {
+    this.transport.destroy();
   }
 
   /** Gives up the stream; the connection cannot be used again. */

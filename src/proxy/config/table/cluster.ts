@@ -1,3 +1,4 @@
+import type { Http2Limits } from '../../codec/http2-limits.ts';
 import type { TlsSettings } from './tls.ts';
 
 /** Structs by namespace (Envoy: Metadata.filter_metadata), without those that are read into other fields. */
@@ -18,6 +19,7 @@ export interface Cluster {
   readonly bindHost: string | null;
   /** `useDownstream` follows the caller's protocol. */
   readonly http: 'http1' | 'http2' | 'useDownstream' | 'alpn';
+  readonly http2: Http2Limits;
   /** Picked for an endpoint by its metadata (Envoy: transport_socket_matches); the first that matches wins. */
   readonly transports: ReadonlyArray<{
     readonly name: string;

@@ -1,3 +1,4 @@
+import type { Http2Limits } from '../../codec/http2-limits.ts';
 import type { StringMatch } from '../match.ts';
 import type { AccessLogSink, LogOptions } from './listener.ts';
 import type { Rbac } from './rbac.ts';
@@ -7,6 +8,7 @@ import type { Tracing } from './tracing.ts';
 export interface HttpManager {
   readonly statPrefix: string;
   readonly codec: 'auto' | 'http1' | 'http2';
+  readonly http2: Http2Limits;
   /**
    * Look the routes up in `Table.routeTables` under this name for each request, so that open connections follow a push.
    * The table always holds it; inline routes are held under a made-up name.
