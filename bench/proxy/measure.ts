@@ -136,7 +136,8 @@ export interface Effort {
   readonly progress: (line: string) => void;
 }
 
-const warmSeconds = 2;
+/** Until compiled code is what runs; less, and the compiler would be a good part of the cost. */
+const warmSeconds = 5;
 
 export async function runCase(one: ProxyCase, setup: Setup, effort: Effort): Promise<CaseResult> {
   const proxies: ProxyName[] = [...one.peers.filter((peer) => setup.equipment.peers.has(peer)), 'lateen'];
