@@ -2,12 +2,14 @@
  * The data path's entrance: opens the table's listeners, keeps what outlives a push (connections, pools, outlier state),
  * and drains. Everything runs on the calling thread.
  */
-import type { Listener, Table } from './config/table.ts';
+import type { Listener, Overload, Table } from './config/table.ts';
 import type { Telemetry } from './http/exchange.ts';
 import type { Plane } from './http/plane.ts';
 import { type Interception, type Place, placesOf } from './net/interception.ts';
 import { type Acceptor, BoundListener, type ConnectionCounters } from './net/listener.ts';
+import { originalDstFailure } from './net/original-dst.ts';
 import { output } from './net/output.ts';
+import { OverloadState } from './net/overload.ts';
 import type { Secrets } from './net/secrets.ts';
 import { Statistics } from './telemetry/statistics.ts';
 import { ClusterPool } from './upstream/cluster.ts';
@@ -18,6 +20,7 @@ export interface RuntimeOptions {
   readonly telemetry: Telemetry;
   /** Connections at a time, over all listeners; more are closed and counted. Default 50,000. */
   readonly maxConnections?: number;
+  readonly overload?: Overload | null;
   /** Takes the place of iptables where there is none. */
   readonly interception?: Interception | null;
 }
@@ -36,6 +39,7 @@ export class Runtime implements Plane {
   readonly telemetry: Telemetry;
   readonly statistics: Statistics = new Statistics();
   draining = false;
+  readonly overload: OverloadState;
   private readonly pools = new Map<string, ClusterPool>();
   private readonly retired = new Set<ClusterPool>();
   private readonly bound = new Map<string, BoundListener>();
@@ -67,6 +71,7 @@ export class Runtime implements Plane {
       },
       swept: new Set(),
     };
+    this.overload = new OverloadState(options.overload ?? null, () => this.acceptor.counters.active);
     this.timer = setInterval(() => this.sweep(), sweepMs);
     this.timer.unref();
   }
@@ -123,6 +128,8 @@ export class Runtime implements Plane {
       }
     }
     const faults: string[] = [];
+    const blind = missingOriginalDst(wanted.values());
+    if (blind !== null) faults.push(blind);
     for (const [key, { listener, place }] of wanted) {
       if (this.bound.has(key)) continue;
       const opened = new BoundListener(listener, place, this.acceptor);
@@ -194,6 +201,7 @@ export class Runtime implements Plane {
   /** Ends everything at once. */
   async close(): Promise<void> {
     clearInterval(this.timer);
+    this.overload.stop();
     await this.applying.catch(() => {});
     for (const listener of this.bound.values()) listener.close();
     this.bound.clear();
@@ -201,6 +209,18 @@ export class Runtime implements Plane {
     for (const pool of this.pools.values()) pool.retire();
     this.pools.clear();
   }
+}
+
+/** Why listeners that hand connections on by their original destination would not find it, or null. */
+function missingOriginalDst(wanted: Iterable<{ listener: Listener; place: Place }>): string | null {
+  const names = [...wanted]
+    .filter(
+      ({ listener, place }) => place.destination === null && (listener.useOriginalDst || listener.inspect.originalDst),
+    )
+    .map(({ listener }) => listener.name);
+  if (names.length === 0) return null;
+  const failure = originalDstFailure();
+  return failure === null ? null : `listeners ${names.join(', ')} need original destinations: ${failure}`;
 }
 
 /** Opens what `options.table` says; rejects when a listener cannot be bound. */

@@ -30,7 +30,7 @@ export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number,
     node: { id: node?.id ?? '', cluster: node?.cluster ?? '', zone: node?.locality?.zone ?? '' },
     secrets,
   });
-  const runtime = await createRuntime({ table, secrets, telemetry });
+  const runtime = await createRuntime({ table, secrets, telemetry, overload: bootstrap.overload });
   const lifecycle = new Lifecycle({
     beginDrain() {
       runtime.draining = true;

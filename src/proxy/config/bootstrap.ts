@@ -13,12 +13,13 @@ import type { GrpcTarget } from '../../xds/grpc/client.ts';
 import { compileAddress } from './address.ts';
 import { ResourceStore } from './compile.ts';
 import { Field, words } from './field.ts';
+import { compileOverload } from './overload.ts';
 import type { Secret } from './references.ts';
 import { registry } from './registry.ts';
 import { compileRuntime, runtimeValues } from './runtime-values.ts';
 import { SecretStore } from './secret-store.ts';
 import { compileStatsConfig } from './stats.ts';
-import type { Table } from './table.ts';
+import type { Overload, Table } from './table.ts';
 
 // What is left out of the list configures Envoy itself, or what this proxy lacks.
 const known =
@@ -37,6 +38,8 @@ export interface ParsedBootstrap {
   /** The file as JSON, with Envoy's names of fields. */
   json(): object;
   admin: { host: string; port: number } | null;
+  /** Null when the file has no overload manager. */
+  overload: Overload | null;
   /** The control plane, when the file names one. */
   ads: { target: GrpcTarget; protocol: 'delta' | 'sotw' } | null;
 }
@@ -86,6 +89,7 @@ export function parseBootstrap(text: string, path = 'bootstrap'): ParsedBootstra
   const ads = readAds(field.at('dynamic_resources'), message, store, secrets);
   const admin = message.admin?.address ? compileAddress(field.at('admin').at('address'), message.admin.address) : null;
   compileRuntime(field.at('layered_runtime'), message.layeredRuntime, runtimeValues);
+  const overload = compileOverload(field.at('overload_manager'), message.overloadManager);
   const logFormat = message.applicationLogConfig?.logFormat?.logFormat;
   const logAsJson = logFormat?.case === 'jsonFormat';
   if (logFormat?.case === 'textFormat')
@@ -95,7 +99,7 @@ export function parseBootstrap(text: string, path = 'bootstrap'): ParsedBootstra
   const bytes = toBinary(BootstrapSchema, message);
   const json = () =>
     toJson(BootstrapSchema, fromBinary(BootstrapSchema, bytes), { registry, useProtoFieldName: true }) as object;
-  return { table: store.table(1), store, secrets, node: message.node, tells, logAsJson, json, admin, ads };
+  return { table: store.table(1), store, secrets, node: message.node, tells, logAsJson, json, admin, ads, overload };
 }
 
 function keep(secrets: SecretStore, name: string, secret: Secret, problems: string[]): void {

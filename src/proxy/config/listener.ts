@@ -63,6 +63,8 @@ export function compileListener(field: Field, message: ListenerMessage): Compile
     useOriginalDst: message.useOriginalDst ?? false,
     direction: directions[message.trafficDirection] ?? 'unspecified',
     ...filters,
+    ignoresGlobalLimit: message.ignoreGlobalConnLimit,
+    bypassesOverload: message.bypassOverloadManager,
     inspectTimeoutMs: durationMs(message.listenerFiltersTimeout, 15_000),
     continueOnInspectTimeout: message.continueOnListenerFiltersTimeout,
     chains,

@@ -2,6 +2,7 @@ import type { HeadLimits } from '../codec/head.ts';
 import type { HttpManager, Listener, Table } from '../config/table.ts';
 import { type ChainFacts, matchChain } from '../net/chain-match.ts';
 import type { ConnectionFacts } from '../net/connection.ts';
+import { taken } from '../net/overload.ts';
 import type { HttpCounters } from '../telemetry/counters.ts';
 import type { Plane } from './plane.ts';
 
@@ -99,6 +100,16 @@ export class HttpConnection {
     this.listener = listener;
     this.manager = chain.http;
     this.limits = headLimits(chain.http);
+  }
+
+  /** Whether the caller is asked to come back on another connection. */
+  mustEnd(): boolean {
+    const { plane } = this;
+    if (plane.draining || this.outdated) return true;
+    if (plane.overload.closeKeepAlive === 0 || this.listener.bypassesOverload) return false;
+    if (!taken(plane.overload.closeKeepAlive)) return false;
+    this.counters.downstreamCxOverloadDisableKeepalive++;
+    return true;
   }
 
   /** Whether an idle connection has to go because the process is going. */

@@ -289,7 +289,7 @@ export class Http1Downstream implements Receiver, ServerStream {
       this.phase === 'body' &&
       (this.body.remaining < 0 || this.body.framing === 'chunked' || this.body.remaining > maxDroppedBytes);
     if (unread && exchange.details !== 'via_upstream') this.lastResponse = true;
-    if (this.connection.plane.draining || this.connection.outdated) this.lastResponse = true;
+    if (this.connection.mustEnd()) this.lastResponse = true;
     if (status !== 101) {
       if (this.lastResponse) edit.add('connection', 'close');
       else if (exchange.protocol === 'HTTP/1.0') edit.add('connection', 'keep-alive');

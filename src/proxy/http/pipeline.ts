@@ -6,6 +6,7 @@
  */
 import type { Fault, Rbac } from '../config/table.ts';
 import { output } from '../net/output.ts';
+import { taken } from '../net/overload.ts';
 import type { ActiveExchange, BodyTaker } from './active-exchange.ts';
 import { authorize } from './authorize.ts';
 import { preflight } from './cors.ts';
@@ -23,6 +24,14 @@ export function runPipeline(exchange: ActiveExchange): void {
   const { manager, plane } = exchange;
   receiveHeaders(exchange);
   if (manager.logOptions.onRequest) plane.telemetry.during(exchange, 'DownstreamStart');
+
+  // Before any work is done for it, as Envoy does.
+  if (plane.overload.stopRequests > 0 && !exchange.listener.bypassesOverload && taken(plane.overload.stopRequests)) {
+    // Envoy sets no flag here; the details tell.
+    plane.statistics.http(manager).downstreamRqOverloadClose++;
+    localReply(exchange, 503, 'envoy overloaded', 'overload');
+    return;
+  }
 
   // Every rule below reads the normalised path, so that no spelling of a path slips past one of them.
   const normalized = normalizePath(exchange.path, manager);

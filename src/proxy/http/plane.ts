@@ -1,4 +1,5 @@
 import type { Table } from '../config/table.ts';
+import type { OverloadState } from '../net/overload.ts';
 import type { Secrets } from '../net/secrets.ts';
 import type { Statistics } from '../telemetry/statistics.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
@@ -13,6 +14,7 @@ export interface Plane {
   readonly statistics: Statistics;
   /** Responses ask callers to come back on another connection. */
   readonly draining: boolean;
+  readonly overload: OverloadState;
   /** A cluster's hosts and connections; null when the table does not hold it. */
   pool(cluster: string): ClusterPool | null;
 }

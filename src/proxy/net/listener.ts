@@ -1,5 +1,6 @@
 import { lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type Server, Socket } from 'node:net';
+import { runtimeValues } from '../config/runtime-values.ts';
 import type { FilterChain, Gate, Listener, PortRange } from '../config/table.ts';
 import { authorize } from '../http/authorize.ts';
 import { HttpConnection } from '../http/http-connection.ts';
@@ -17,6 +18,7 @@ import { handedTo } from './hand-over.ts';
 import type { Place } from './interception.ts';
 import { originalDestination } from './original-dst.ts';
 import { output } from './output.ts';
+import { taken } from './overload.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { TcpRelay } from './tcp-proxy.ts';
 import { type Terminated, terminateTls } from './tls-server.ts';
@@ -80,11 +82,14 @@ export class BoundListener {
   private readonly acceptor: Acceptor;
   private readonly server: Server;
   readonly counters: ListenerCounters;
+  /** Envoy's name of the listener's own limit. */
+  private readonly limitKey: string;
 
   constructor(config: Listener, place: Place, acceptor: Acceptor) {
     this.config = config;
     this.place = place;
     this.acceptor = acceptor;
+    this.limitKey = `envoy.resource_limits.listener.${config.name}.connection_limit`;
     this.counters = acceptor.plane.statistics.listener(config);
     this.server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (accepted) =>
       this.accept(accepted),
@@ -120,16 +125,41 @@ export class BoundListener {
     this.server.close();
   }
 
+  /** Whether one connection more is too many: for everyone, for this listener, or for what the process can bear. */
+  private overLimit(): boolean {
+    const { acceptor, config } = this;
+    const { overload } = acceptor.plane;
+    const limit = Math.min(
+      overload.maxConnections,
+      runtimeValues.number('overload.global_downstream_max_connections', acceptor.maxConnections),
+    );
+    const { active } = acceptor.counters;
+    // The process's own limit holds for all: it keeps memory bounded.
+    if (active >= acceptor.maxConnections || (active >= limit && !config.ignoresGlobalLimit)) {
+      this.counters.downstreamGlobalCxOverflow++;
+      return true;
+    }
+    const own = runtimeValues.number(this.limitKey, Number.POSITIVE_INFINITY);
+    if (this.counters.downstreamCxActive >= own) {
+      this.counters.downstreamCxOverflow++;
+      return true;
+    }
+    if (!config.bypassesOverload && taken(overload.rejectConnections)) {
+      this.counters.downstreamCxOverloadReject++;
+      return true;
+    }
+    return false;
+  }
+
   private accept(accepted: Socket): void {
     const { acceptor } = this;
     const { counters } = acceptor;
-    if (counters.active >= acceptor.maxConnections) {
+    const { config } = this;
+    if (this.overLimit()) {
       counters.overLimit++;
-      this.counters.downstreamGlobalCxOverflow++;
       accepted.destroy();
       return;
     }
-    const { config } = this;
     if (config.acceptGate !== null && !passGate(config.acceptGate, performance.now())) {
       counters.gateClosed++;
       accepted.destroy();

@@ -251,6 +251,8 @@ export function listenerOf(chains: readonly FilterChain[], overrides: Partial<Li
     direction: 'inbound',
     inspect: { originalDst: false, tls: false, http: false },
     proxyProtocol: null,
+    ignoresGlobalLimit: false,
+    bypassesOverload: false,
     acceptGate: null,
     originalDstDisabledPorts: [],
     httpInspectDisabledPorts: [],

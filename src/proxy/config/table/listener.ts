@@ -26,6 +26,10 @@ export interface Listener {
   };
   /** Null when no connection begins with a PROXY protocol header. */
   readonly proxyProtocol: ProxyProtocol | null;
+  /** Not held to the limit of all connections (Envoy: ignore_global_conn_limit). */
+  readonly ignoresGlobalLimit: boolean;
+  /** Not refused when resources run short (Envoy: bypass_overload_manager). */
+  readonly bypassesOverload: boolean;
   /** Passed by each connection when it is accepted; null lets all in (Envoy: the local_ratelimit listener filter). */
   readonly acceptGate: Gate | null;
   /** Destination ports whose original destination is not asked for. */
