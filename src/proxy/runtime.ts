@@ -98,6 +98,7 @@ export class Runtime implements Plane {
         );
       }
     }
+    this.statistics.adopt(table);
     this.table = table;
     for (const [name, pool] of this.pools) {
       if (table.clusters.has(name)) continue;

@@ -1,5 +1,5 @@
 /** The counters of one thread by what they count, kept over pushes under Envoy's names. */
-import type { Cluster, HttpManager, Listener, TcpProxy } from '../config/table.ts';
+import type { Cluster, HttpManager, Listener, Table, TcpProxy } from '../config/table.ts';
 import { fromInside } from '../http/client-address.ts';
 import type { Exchange } from '../http/exchange.ts';
 import {
@@ -87,6 +87,15 @@ export class Statistics {
   /** Counters of a filter under its whole prefix, `http.ingress.rbac.`; fields are Envoy's names as they are. */
   filter(prefix: string): FilterCounters {
     return this.#filters.get(prefix);
+  }
+
+  /** Makes the counters of everything that listens: what has not happened yet is told as 0. */
+  adopt(table: Table): void {
+    for (const listener of table.listeners.values())
+      for (const { http, tcp } of [...listener.chains, ...(listener.defaultChain ? [listener.defaultChain] : [])]) {
+        if (http !== null) this.#http.get(http.statPrefix);
+        if (tcp !== null) this.#tcp.get(tcp.statPrefix);
+      }
   }
 
   #managed(exchange: Exchange): OfManager {
