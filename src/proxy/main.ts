@@ -16,6 +16,8 @@ const options = {
   config: { type: 'string', short: 'c' },
   mode: { type: 'string' },
   'drain-time': { type: 'string' },
+  /** Envoy's name, in seconds. */
+  'drain-time-s': { type: 'string' },
   domain: { type: 'string' },
   log_output_level: { type: 'string' },
   log_as_json: { type: 'boolean' },
@@ -43,8 +45,11 @@ export async function main(args: string[]): Promise<number> {
   }
   const given = (values.log_output_level ?? values['log-level'] ?? 'info').split(',')[0];
   const log = createLog(parseLevel(given.slice(given.lastIndexOf(':') + 1)) ?? 'info', values.log_as_json);
-  const drainMs = parseDurationMs(values['drain-time'] ?? '5s');
-  if (drainMs === null) return refuse(`lateen proxy: --drain-time ${values['drain-time']} is no duration such as 5s\n`);
+  const drainMs = parseDurationMs(values['drain-time'] ?? `${values['drain-time-s'] ?? 5}s`);
+  if (drainMs === null)
+    return refuse(
+      `lateen proxy: --drain-time ${values['drain-time'] ?? values['drain-time-s']} is no duration such as 5s\n`,
+    );
   // Whatever ends the process, the lines that wait are written.
   process.on('exit', flushLogFilesSync);
   process.on('uncaughtException', (error) => log.error(`unexpected: ${error.stack ?? error.message}`));

@@ -32,6 +32,8 @@ export interface RuntimeStats extends Readonly<ConnectionCounters> {
 
 const sweepMs = 1000;
 const drainPollMs = 50;
+const warmMs = 5000;
+const warmPollMs = 10;
 
 export class Runtime implements Plane {
   table: Table;
@@ -39,6 +41,7 @@ export class Runtime implements Plane {
   readonly telemetry: Telemetry;
   readonly statistics: Statistics = new Statistics();
   draining = false;
+  unhealthy = false;
   readonly overload: OverloadState;
   private readonly pools = new Map<string, ClusterPool>();
   private readonly retired = new Set<ClusterPool>();
@@ -131,6 +134,7 @@ export class Runtime implements Plane {
     const faults: string[] = [];
     const blind = missingOriginalDst(wanted.values());
     if (blind !== null) faults.push(blind);
+    if ([...wanted.keys()].some((key) => !this.bound.has(key))) await this.warmed();
     for (const [key, { listener, place }] of wanted) {
       if (this.bound.has(key)) continue;
       const opened = new BoundListener(listener, place, this.acceptor);
@@ -142,6 +146,13 @@ export class Runtime implements Plane {
       }
     }
     if (faults.length > 0) throw new Error(faults.join('; '));
+  }
+
+  /** Resolves when every cluster has had its first answer of DNS, at the latest after `warmMs`: nobody is let in before. */
+  private async warmed(): Promise<void> {
+    const untilTick = performance.now() + warmMs;
+    while (performance.now() < untilTick && [...this.pools.values()].some((pool) => !pool.warm))
+      await new Promise((resolve) => setTimeout(resolve, warmPollMs));
   }
 
   /** Port of a bound listener, which matters when it was bound to port 0. */

@@ -79,7 +79,10 @@ export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number,
         }),
       metrics: () => metrics?.text() ?? '',
       state,
-      failHealth: (failed) => lifecycle.failHealth(failed),
+      failHealth: (failed) => {
+        lifecycle.failHealth(failed);
+        runtime.unhealthy = failed;
+      },
       drain: (how) => lifecycle.drainListeners(how),
       quit: () => lifecycle.quit(),
       dump: () => ({

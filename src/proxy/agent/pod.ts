@@ -173,7 +173,10 @@ export async function startPod(environment: Environment, log: Log, at: string | 
     stats,
     metrics,
     state,
-    failHealth: (failed) => lifecycle.failHealth(failed),
+    failHealth: (failed) => {
+      lifecycle.failHealth(failed);
+      runtime.unhealthy = failed;
+    },
     drain: (how) => lifecycle.drainListeners(how),
     quit: () => lifecycle.quit(),
     dump: () => ({

@@ -63,6 +63,7 @@ export function compileListener(field: Field, message: ListenerMessage): Compile
     useOriginalDst: message.useOriginalDst ?? false,
     direction: directions[message.trafficDirection] ?? 'unspecified',
     ...filters,
+    drainsWhenUnhealthy: message.drainType === 0,
     ignoresGlobalLimit: message.ignoreGlobalConnLimit,
     bypassesOverload: message.bypassOverloadManager,
     inspectTimeoutMs: durationMs(message.listenerFiltersTimeout, 15_000),

@@ -102,10 +102,16 @@ export class HttpConnection {
     this.limits = headLimits(chain.http);
   }
 
+  /** Whether no further request belongs on this connection. */
+  get leaving(): boolean {
+    const { plane } = this;
+    return plane.draining || this.outdated || (plane.unhealthy && this.listener.drainsWhenUnhealthy);
+  }
+
   /** Whether the caller is asked to come back on another connection. */
   mustEnd(): boolean {
+    if (this.leaving) return true;
     const { plane } = this;
-    if (plane.draining || this.outdated) return true;
     if (plane.overload.closeKeepAlive === 0 || this.listener.bypassesOverload) return false;
     if (!taken(plane.overload.closeKeepAlive)) return false;
     this.counters.downstreamCxOverloadDisableKeepalive++;

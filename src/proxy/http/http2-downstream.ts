@@ -150,7 +150,7 @@ export class Http2Downstream implements SessionUser {
       this.close();
       return;
     }
-    if (connection.plane.draining || connection.outdated) this.leave(now);
+    if (connection.leaving) this.leave(now);
     if (session.streams.size > 0) return;
     if (this.leavingTick >= 0) {
       if (now - this.leavingTick < goawayGraceMs) return;

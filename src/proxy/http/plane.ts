@@ -14,6 +14,8 @@ export interface Plane {
   readonly statistics: Statistics;
   /** Responses ask callers to come back on another connection. */
   readonly draining: boolean;
+  /** POST /healthcheck/fail: listeners let callers go, unless they drain for changes alone. */
+  readonly unhealthy: boolean;
   readonly overload: OverloadState;
   /** A cluster's hosts and connections; null when the table does not hold it. */
   pool(cluster: string): ClusterPool | null;

@@ -390,7 +390,9 @@ class Arrival implements Accepted {
       this.transport.reset();
       return;
     }
-    const copy = Buffer.from(peeked);
+    // Not from Node's pool: what TLS keeps as long as the connection lies there too, and would keep whole slabs of hellos.
+    const copy = Buffer.allocUnsafeSlow(peeked.length);
+    peeked.copy(copy);
     this.kept = emptyBytes;
     terminateTls(this.transport, copy, hello, chain.tls, acceptor.plane.secrets, (terminated, reason) => {
       if (terminated === null) {

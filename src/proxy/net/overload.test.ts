@@ -93,6 +93,29 @@ layered_runtime:
   runtimeValues.set([], null);
 });
 
+test.serial('a proxy that fails its health checks lets callers go, where a listener says so', async (t) => {
+  const proxy = await serving(t, '');
+  const caller = await Caller.to(proxy.runtime.portOf('edge'));
+  t.notRegex(await caller.send('GET / HTTP/1.1\r\nhost: a\r\n\r\n').responses(), /connection: close/);
+  proxy.runtime.unhealthy = true;
+  t.regex(await caller.send('GET / HTTP/1.1\r\nhost: a\r\n\r\n').finished(), /connection: close/);
+  const { table, secrets } = parseBootstrap(
+    file('').replace('  - name: edge', '  - name: edge\n    drain_type: MODIFY_ONLY'),
+  );
+  t.false(table.listeners.get('edge')?.drainsWhenUnhealthy);
+  const named = `
+  clusters:
+  - name: a
+    type: STRICT_DNS
+    load_assignment:
+      cluster_name: a
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: localhost, port_value: 1 } } } }] }]
+`;
+  const warm = await createRuntime({ table: parseBootstrap(file(named)).table, secrets, telemetry: new Witness() });
+  t.teardown(() => warm.close());
+  t.true([...warm.clusterPools()].every((pool) => [...pool.members()].length > 0));
+});
+
 test.serial('what the overload manager cannot do is refused with its path', (t) => {
   const problems = (rest: string) => {
     try {

@@ -252,6 +252,7 @@ export function listenerOf(chains: readonly FilterChain[], overrides: Partial<Li
     inspect: { originalDst: false, tls: false, http: false },
     proxyProtocol: null,
     ignoresGlobalLimit: false,
+    drainsWhenUnhealthy: true,
     bypassesOverload: false,
     acceptGate: null,
     originalDstDisabledPorts: [],

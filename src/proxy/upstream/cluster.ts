@@ -131,6 +131,11 @@ export class ClusterPool {
     }));
   }
 
+  /** False while DNS is asked for names of which nothing is known yet. */
+  get warm(): boolean {
+    return this.resolving === 0 || this.hosts.size > 0;
+  }
+
   /** Asks DNS for every name once; answers that fail leave what was known. */
   private resolve(): void {
     if (this.resolving > 0) return;

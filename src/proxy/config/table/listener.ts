@@ -30,6 +30,8 @@ export interface Listener {
   readonly ignoresGlobalLimit: boolean;
   /** Not refused when resources run short (Envoy: bypass_overload_manager). */
   readonly bypassesOverload: boolean;
+  /** Whether callers are let go while the proxy is told to fail its health checks (Envoy: drain_type DEFAULT). */
+  readonly drainsWhenUnhealthy: boolean;
   /** Passed by each connection when it is accepted; null lets all in (Envoy: the local_ratelimit listener filter). */
   readonly acceptGate: Gate | null;
   /** Destination ports whose original destination is not asked for. */
