@@ -223,6 +223,8 @@ export function editRequest(
   }
   outgoing.method = exchange.method;
   outgoing.scheme = exchange.scheme;
+  exchange.sentPath = path;
+  exchange.sentAuthority = authority;
   outgoing.path = path;
   outgoing.authority = authority;
   outgoing.block = request;

@@ -42,7 +42,7 @@ async function logging(t: ExecutionContext, originPort: number, logs: Logs = {})
           upgrade_configs: [{upgrade_type: websocket}]
           access_log: ${accessLog}
           ${options}
-          route_config: {name: r, virtual_hosts: [{name: vh, domains: ["*"], routes: [{match: {prefix: /direct}, direct_response: {status: 204}}, {match: {prefix: /}, route: {cluster: c}}]}]}
+          route_config: {name: r, virtual_hosts: [{name: vh, domains: ["*"], routes: [{match: {prefix: /direct}, direct_response: {status: 204}}, {match: {prefix: /rewritten/}, route: {cluster: c, prefix_rewrite: /new/, host_rewrite_literal: other}}, {match: {prefix: /}, route: {cluster: c}}]}]}
           http_filters: [{name: router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]`;
   const bootstrap = parseBootstrap(`
 static_resources:
@@ -120,6 +120,14 @@ test('a filter that cannot be kept is refused by its path', async (t) => {
   t.regex(refused.message, /access_log\[0\]\.filter\.response_flag_filter\.flags\[0\]: "XX" is no response flag/);
   const unsupported = await t.throwsAsync(logging(t, 1, { filter: '{traceable_filter: {}}' }));
   t.regex(unsupported.message, /access_log\[0\]\.filter: traceable_filter is not supported/);
+});
+
+test('a request is told of as it was sent on, and as it came', async (t) => {
+  const log = await logging(t, (await answering(t)).port, {
+    format: '%REQ(:PATH)% %PATH(NQ)% %REQ(:AUTHORITY)% %REQ(x-envoy-original-host)%\\n',
+  });
+  await log.ask(get('/rewritten/a?q'));
+  t.deepEqual(await log.lines(), ['/new/a?q /rewritten/a other shop']);
 });
 
 test('options tell of requests and tunnels that are under way', async (t) => {
