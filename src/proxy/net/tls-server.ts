@@ -19,6 +19,12 @@ export interface Terminated {
 export const handshakeTimeoutMs = 15_000;
 
 /**
+ * Node gathers what comes in a buffer of 1 KiB for each connection, and adds one of 16 KiB for good when that is full: a large
+ * ClientHello (a post-quantum key share has 1.2 KiB) goes to OpenSSL in pieces that never fill it. 16 KiB an idle connection.
+ */
+const pieceBytes = 1023;
+
+/**
  * Ends TLS on a connection whose ClientHello was peeked at: `peeked` goes into the handshake first. Calls `done` once,
  * with null and the reason when the handshake failed or the client's certificate does not satisfy `tls`.
  */
@@ -42,7 +48,6 @@ export function terminateTls(
   plain.receiver = detached;
   // A flowing socket would hand these bytes to nobody; TLSSocket takes what waits in a paused one, then reads by itself.
   socket.pause();
-  if (peeked.length > 0) socket.unshift(peeked);
   const secure = new TLSSocket(socket, {
     isServer: true,
     secureContext: context,
@@ -84,6 +89,8 @@ export function terminateTls(
       '',
     );
   });
+  const { _handle } = secure as unknown as { _handle: { receive(bytes: Buffer): void } | null };
+  for (let at = 0; at < peeked.length; at += pieceBytes) _handle?.receive(peeked.subarray(at, at + pieceBytes));
 }
 
 const detached = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
