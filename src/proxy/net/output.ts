@@ -1,10 +1,12 @@
+import { asideBytes } from './aside.ts';
 import type { Transport } from './transport.ts';
 
 /**
  * The one buffer in which this thread composes what it sends. Bytes for a transport gather here during a turn (one
- * callback of the event loop) and leave in one write when the turn ends, another transport needs the buffer, or it is full.
+ * callback of the event loop) and leave in one write when the turn ends or the buffer is full. When another transport needs the
+ * buffer meanwhile they are set aside: one read of an HTTP/2 connection may bring answers for many.
  *
- *     turn:  enter → claim(A) put put → claim(B): A leaves → put → leave: B leaves
+ *     turn:  enter → claim(A) put → claim(B): A aside → put → claim(A): B aside → put → leave: A leaves whole, then B
  */
 const size = 131_072;
 /** Characters that no header may hold as they are. */
@@ -15,6 +17,8 @@ export class Output {
   length = 0;
   owner: Transport | null = null;
   private depth = 0;
+  /** Those that have bytes set aside; some perhaps twice, or sent already. */
+  private readonly waiting: Transport[] = [];
   /** Grows with each flush: places in `bytes` hold until it does. */
   flushes = 0;
   /** `performance.now()` when this turn began: the clock of everything that happens within it. */
@@ -39,7 +43,11 @@ export class Output {
   }
 
   leave(): void {
-    if (--this.depth === 0 && this.owner !== null) this.flush();
+    if (--this.depth > 0) return;
+    if (this.owner !== null) this.flush();
+    if (this.waiting.length === 0) return;
+    for (const transport of this.waiting) transport.sendAside();
+    this.waiting.length = 0;
   }
 
   /** Runs work that the event loop starts by other ways than a socket's bytes: timers, connects, closes. */
@@ -55,7 +63,7 @@ export class Output {
   /** Makes the buffer `transport`'s, with room for `room` bytes (at most 64 KiB). */
   claim(transport: Transport, room: number): void {
     if (this.owner !== transport) {
-      if (this.owner !== null) this.flush();
+      if (this.owner !== null) this.makeWay();
       this.owner = transport;
       if (this.depth === 0) queueMicrotask(() => this.flush());
     }
@@ -63,6 +71,18 @@ export class Output {
       this.flush();
       this.owner = transport;
     }
+  }
+
+  private makeWay(): void {
+    const { owner, length } = this;
+    if (owner === null || this.depth === 0 || length > asideBytes) {
+      this.flush();
+      return;
+    }
+    this.flushes++;
+    this.owner = null;
+    this.length = 0;
+    if (length > 0 && owner.setAside(this.bytes, length)) this.waiting.push(owner);
   }
 
   flush(): void {

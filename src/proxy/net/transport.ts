@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { returnAside, takeAside } from './aside.ts';
 import { output } from './output.ts';
 
 /** What sits above a transport. Each call is one turn of `output`. */
@@ -51,6 +52,8 @@ export class Transport {
   private currentReadBuffer: Buffer | null = null;
   private justRead = false;
   private error: Error | null = null;
+  private aside: Buffer | null = null;
+  private asideLength = 0;
 
   /** `attach` follows as soon as the socket exists: its options are made from this object (see `onread`). */
   constructor(encrypted: boolean) {
@@ -132,7 +135,7 @@ export class Transport {
   /** Writes a buffer that nobody changes before `written` is called. */
   write(bytes: Buffer, written?: () => void): void {
     if (this.closed || this.finished || bytes.length === 0) return;
-    if (output.owner === this) output.flush();
+    this.flushOutput();
     this.bytesWritten += bytes.length;
     this.lastActiveTick = performance.now();
     if (!this.socket.write(bytes, written)) this.congested = true;
@@ -146,6 +149,7 @@ export class Transport {
 
   flushOutput(): void {
     if (output.owner === this) output.flush();
+    else this.sendAside();
   }
 
   /** Writes `bytes[start, end)` by way of the shared output buffer. */
@@ -157,8 +161,50 @@ export class Transport {
     }
   }
 
+  private dropOutput(): void {
+    if (output.owner === this) {
+      output.owner = null;
+      output.length = 0;
+    }
+    if (this.aside !== null) returnAside(this.aside);
+    this.aside = null;
+    this.asideLength = 0;
+  }
+
+  /** Keeps at most `asideBytes` back until the turn ends; true when `sendAside` must follow then. */
+  setAside(bytes: Buffer, length: number): boolean {
+    if (this.closed || this.finished) return false;
+    if (this.aside !== null && this.asideLength + length > this.aside.length) this.sendAside();
+    const isFirst = this.aside === null;
+    this.aside ??= takeAside();
+    bytes.copy(this.aside, this.asideLength, 0, length);
+    this.asideLength += length;
+    return isFirst;
+  }
+
+  sendAside(): void {
+    const { aside, asideLength } = this;
+    if (aside === null) return;
+    this.aside = null;
+    this.asideLength = 0;
+    if (!this.sendNow(aside, asideLength)) returnAside(aside);
+  }
+
   /** For `Output.flush`: true when the buffer is still needed, so that another must take its place. */
   sendOutput(bytes: Buffer, length: number): boolean {
+    if (this.aside !== null) {
+      if (this.asideLength + length <= this.aside.length) {
+        bytes.copy(this.aside, this.asideLength, 0, length);
+        this.asideLength += length;
+        this.sendAside();
+        return false;
+      }
+      this.sendAside();
+    }
+    return this.sendNow(bytes, length);
+  }
+
+  private sendNow(bytes: Buffer, length: number): boolean {
     const { socket } = this;
     if (this.closed || this.finished) return false;
     this.bytesWritten += length;
@@ -190,7 +236,7 @@ export class Transport {
 
   /** Sends what is left, then FIN. */
   end(): void {
-    if (output.owner === this) output.flush();
+    this.flushOutput();
     if (this.closed || this.finished) return;
     this.finished = true;
     this.socket.end();
@@ -199,10 +245,7 @@ export class Transport {
   /** Drops the connection; `onClose` follows in a later turn. */
   destroy(error: Error | null = null): void {
     this.finished = true;
-    if (output.owner === this) {
-      output.owner = null;
-      output.length = 0;
-    }
+    this.dropOutput();
     if (error !== null) this.error ??= error;
     this.socket.destroy();
   }
@@ -210,10 +253,7 @@ export class Transport {
   /** Drops the connection by RST, so that the peer sees a failure rather than an end. */
   reset(): void {
     this.finished = true;
-    if (output.owner === this) {
-      output.owner = null;
-      output.length = 0;
-    }
+    this.dropOutput();
     if (this.copies || this.closed) this.socket.destroy();
     else this.socket.resetAndDestroy();
   }
