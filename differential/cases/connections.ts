@@ -233,7 +233,7 @@ export const listeners: Readonly<Record<string, ListenerCase>> = {
   },
   brief: {
     fields: () => ({
-      filter_chains: [{ filters: [relay({ cluster: 'echo', max_downstream_connection_duration: '0.2s' })] }],
+      filter_chains: [{ filters: [relay({ cluster: 'echo', max_downstream_connection_duration: '1s' })] }],
     }),
     cases: [plain('a long relay ends')],
   },
