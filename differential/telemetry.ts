@@ -301,6 +301,8 @@ try {
   console.log(
     `${same} of ${lines.length + stats.length + pages.length} cases are the same, ${listed} of them but for what they list`,
   );
+  const all = lines.length + stats.length + pages.length;
+  console.log(`${same} passed, ${all - same} failed`);
   process.exitCode = faults.length > 0 ? 1 : 0;
 } finally {
   upstream.close();

@@ -70,6 +70,7 @@ const tasks = {
     run('tsc', ['-p', '.']);
     run('ava', []);
   },
+  differential: (args) => run('node', ['differential/main.ts', ...args]),
   e2e: (args) => run('node', ['e2e/main.ts', ...args]),
   test: (args) => run('node', ['tools/test.ts', ...args]),
   demo: (args) =>

@@ -1,5 +1,5 @@
 /**
- * `npm test`: the unit tests, then the end-to-end tests on the first cluster that this machine offers.
+ * `npm test`: the unit tests, the comparison with Envoy, then the end-to-end tests on the first cluster that this machine offers.
  * The last line is `N passed, N failed`; the exit code is 1 when any failed.
  */
 import { spawn } from 'node:child_process';
@@ -9,9 +9,9 @@ import { runAva, type Totals } from './tap.ts';
 
 const top = join(import.meta.dirname, '..');
 
-/** Runs the end-to-end tests as a process of their own, shows what they say, and reads the totals from the last line. */
-async function endToEnd(): Promise<Totals> {
-  const child = spawn(process.execPath, ['e2e/main.ts', ...process.argv.slice(2)], {
+/** Runs a program that ends with `N passed, N failed`, shows what it says, and reads these totals. */
+async function totalsOf(name: string, args: string[]): Promise<Totals> {
+  const child = spawn(process.execPath, args, {
     stdio: ['inherit', 'pipe', 'inherit'],
   });
   // A signal from the terminal reaches the child as well; this process waits for it to end its cluster.
@@ -27,7 +27,7 @@ async function endToEnd(): Promise<Totals> {
   }
   const code = await promise;
   if (code !== 0 && totals.failed === 0) {
-    console.log(`  ✖ the end-to-end tests ended with exit code ${code}`);
+    console.log(`  ✖ ${name} ended with exit code ${code}`);
     totals.failed = 1;
   }
   return totals;
@@ -37,8 +37,10 @@ process.chdir(top);
 console.log('unit tests');
 const unit = await runAva([], process.env, false);
 console.log(`  unit tests: ${unit.passed} ok, ${unit.failed} not`);
-const cluster = await endToEnd();
+const compared = await totalsOf('the comparison with Envoy', ['differential/main.ts']);
+console.log(`  comparison with Envoy: ${compared.passed} alike, ${compared.failed} not`);
+const cluster = await totalsOf('the end-to-end tests', ['e2e/main.ts', ...process.argv.slice(2)]);
 console.log(`  end-to-end tests: ${cluster.passed} ok, ${cluster.failed} not`);
-const failed = unit.failed + cluster.failed;
-console.log(`${unit.passed + cluster.passed} passed, ${failed} failed`);
+const failed = unit.failed + compared.failed + cluster.failed;
+console.log(`${unit.passed + compared.passed + cluster.passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;

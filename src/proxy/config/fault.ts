@@ -21,14 +21,18 @@ export function compileFault(field: Field, fault: HTTPFault): Fault | null {
   let delayed: Fault['delay'] = null;
   if (delay?.faultDelaySecifier.case === 'fixedDelay')
     delayed = { ms: durationMs(delay.faultDelaySecifier.value, 0), millionths: millionths(delay.percentage, 0) };
-  else if (delay) field.at('delay').fail('only fixed_delay is supported');
+  else if (delay?.faultDelaySecifier.case === 'headerDelay')
+    delayed = { ms: null, millionths: millionths(delay.percentage, 0) };
+  else if (delay) field.at('delay').fail('has neither fixed_delay nor header_delay');
   let aborted: Fault['abort'] = null;
   if (abort?.errorType.case === 'httpStatus')
     aborted = { status: abort.errorType.value, grpcStatus: null, millionths: millionths(abort.percentage, 0) };
   else if (abort?.errorType.case === 'grpcStatus')
     aborted = { status: 200, grpcStatus: abort.errorType.value, millionths: millionths(abort.percentage, 0) };
-  else if (abort) field.at('abort').fail('only http_status and grpc_status are supported');
-  if (aborted && (aborted.status < 200 || aborted.status > 599))
+  else if (abort?.errorType.case === 'headerAbort')
+    aborted = { status: 0, grpcStatus: null, millionths: millionths(abort.percentage, 0) };
+  else if (abort) field.at('abort').fail('has none of http_status, grpc_status and header_abort');
+  if (aborted && aborted.status !== 0 && (aborted.status < 200 || aborted.status > 599))
     field.at('abort').at('http_status').fail(`${aborted.status} is not between 200 and 599`);
   if (!delayed && !aborted) return null;
   return {

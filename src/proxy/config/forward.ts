@@ -11,14 +11,15 @@ import type { RegexMatchAndSubstitute } from '../../xds/gen/envoy/type/matcher/v
 import { millionths } from './fault.ts';
 import { durationMs, type Field, words } from './field.ts';
 import { compileMutation } from './header-mutation.ts';
+import { compileHeader } from './string-match.ts';
 import type { Cors, Forward, HashPolicy, RetryPolicy, WeightedCluster } from './table.ts';
 
 const known =
   words(`cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite
-  host_rewrite_literal auto_host_rewrite append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies
+  host_rewrite_literal host_rewrite_header host_rewrite_path_regex auto_host_rewrite append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies
   hash_policy upgrade_configs max_grpc_timeout grpc_timeout_offset max_stream_duration include_vh_rate_limits priority`);
 const knownRetry = words(`retry_on num_retries per_try_timeout retry_host_predicate host_selection_retry_max_attempts
-  retriable_status_codes retry_back_off retry_priority`);
+  retriable_status_codes retriable_headers retriable_request_headers retry_back_off retry_priority`);
 const notFoundStatus = [503, 404, 500] as const;
 
 /** What a route inherits from its virtual host. */
@@ -42,10 +43,18 @@ export function compileForward(field: Field, action: RouteAction, inherited: Inh
     prefixRewrite: action.prefixRewrite || null,
     regexRewrite: action.regexRewrite ? compileRegexRewrite(field.at('regex_rewrite'), action.regexRewrite) : null,
     hostRewrite: host.case === 'hostRewriteLiteral' ? host.value : null,
+    hostRewriteHeader: host.case === 'hostRewriteHeader' ? host.value.toLowerCase() : null,
+    hostRewritePath:
+      host.case === 'hostRewritePathRegex'
+        ? compileRegexRewrite(field.at('host_rewrite_path_regex'), host.value)
+        : null,
     autoHostRewrite: host.case === 'autoHostRewrite' && host.value.value,
     appendXForwardedHost: action.appendXForwardedHost,
     timeoutMs: durationMs(action.timeout, 15_000),
     idleTimeoutMs: durationMs(action.idleTimeout, 0),
+    maxStreamDurationMs: action.maxStreamDuration?.maxStreamDuration
+      ? durationMs(action.maxStreamDuration.maxStreamDuration, 0)
+      : null,
     retry: retry ? compileRetry(field.at('retry_policy'), retry) : null,
     hash: action.hashPolicy.flatMap((policy, i) => compileHash(field.at('hash_policy', i), policy) ?? []),
     mirrors: mirrors.map((mirror, i) => {
@@ -116,6 +125,10 @@ function compileRetry(field: Field, retry: RetryPolicyMessage): RetryPolicy {
         .filter(Boolean),
     ),
     statuses: new Set(retry.retriableStatusCodes),
+    headers: retry.retriableHeaders.map((h, i) => compileHeader(field.at('retriable_headers', i), h)),
+    requestHeaders: retry.retriableRequestHeaders.map((h, i) =>
+      compileHeader(field.at('retriable_request_headers', i), h),
+    ),
     retries: retry.numRetries ?? 1,
     perTryTimeoutMs: durationMs(retry.perTryTimeout, 0),
     backoffBaseMs: base,

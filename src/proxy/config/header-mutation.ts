@@ -27,7 +27,12 @@ export function compileMutation(
     if (/[\r\n\0]/.test(text)) at.at('header').at('value').fail('has a line break');
     if (text === '' && !option.keepEmptyValue) continue;
     const action = option.append === false ? 'overwrite' : (actions[option.appendAction] ?? 'append');
-    added.push({ name, value: compileHeaderValue(at.at('header').at('value'), text), action });
+    added.push({
+      name,
+      value: compileHeaderValue(at.at('header').at('value'), text),
+      action,
+      keepEmpty: option.keepEmptyValue,
+    });
   }
   for (const [i, name] of remove.entries())
     if (/^(:|host$)/i.test(name)) field.at(`${prefix}_to_remove`, i).fail(`${name} may not be removed`);

@@ -13,6 +13,7 @@ import {
   HttpConnectionManagerSchema,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { compileAccessLogs } from './access-log.ts';
+import { compileCidr } from './address.ts';
 import { compileFault } from './fault.ts';
 import { dispatch, durationMs, type Extensions, type Field, unpack, words } from './field.ts';
 import { compileHttp2Options } from './http2-options.ts';
@@ -25,10 +26,11 @@ import { compileTracing } from './tracing.ts';
 const known =
   words(`codec_type stat_prefix rds route_config http_filters tracing common_http_protocol_options http_protocol_options
   http2_protocol_options server_name server_header_transformation max_request_headers_kb stream_idle_timeout request_timeout
-  request_headers_timeout drain_timeout delayed_close_timeout access_log use_remote_address xff_num_trusted_hops internal_address_config
+  request_headers_timeout drain_timeout delayed_close_timeout access_log skip_xff_append strip_any_host_port strip_matching_host_port strip_trailing_host_dot use_remote_address xff_num_trusted_hops internal_address_config
   generate_request_id preserve_external_request_id forward_client_cert_details set_current_client_cert_details proxy_100_continue
   upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension access_log_options
   stream_error_on_invalid_http_message via append_x_forwarded_port always_set_request_id_in_response`);
+const underscores = ['allow', 'reject', 'drop'] as const;
 const codecs = ['auto', 'http1', 'http2'] as const;
 const serverHeaders = ['overwrite', 'appendIfAbsent', 'passThrough'] as const;
 const clientCerts = ['sanitize', 'forwardOnly', 'appendForward', 'sanitizeSet', 'alwaysForwardOnly'] as const;
@@ -75,6 +77,26 @@ export function compileHttpManager(
     serverHeader: serverHeaders[message.serverHeaderTransformation] ?? 'overwrite',
     useRemoteAddress: message.useRemoteAddress ?? false,
     xffNumTrustedHops: message.xffNumTrustedHops,
+    skipXffAppend: message.skipXffAppend,
+    appendForwardedPort: message.appendXForwardedPort,
+    internalRanges:
+      message.internalAddressConfig?.cidrRanges.map((range, i) =>
+        compileCidr(field.at('internal_address_config').at('cidr_ranges', i), range),
+      ) ?? [],
+    via: message.via,
+    requestIdInResponse: message.alwaysSetRequestIdInResponse,
+    underscores: underscores[common?.headersWithUnderscoresAction ?? 0] ?? 'allow',
+    acceptsHttp10: message.httpProtocolOptions?.acceptHttp10 ?? false,
+    defaultHost: message.httpProtocolOptions?.defaultHostForHttp10 ?? '',
+    acceptsAbsoluteUrl: message.httpProtocolOptions?.allowAbsoluteUrl ?? true,
+    maxStreamDurationMs: durationMs(common?.maxStreamDuration, 0),
+    stripPort:
+      message.stripPortMode.case === 'stripAnyHostPort' && message.stripPortMode.value
+        ? 'any'
+        : message.stripMatchingHostPort
+          ? 'matching'
+          : 'none',
+    stripTrailingDot: message.stripTrailingHostDot,
     clientCertDetails: {
       subject: details?.subject ?? false,
       cert: details?.cert ?? false,

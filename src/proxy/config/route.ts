@@ -15,7 +15,7 @@ import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/ro
 import { readData } from './data-source.ts';
 import { millionths } from './fault.ts';
 import { type Field, regexTest, words } from './field.ts';
-import { compileForward } from './forward.ts';
+import { compileForward, compileRegexRewrite } from './forward.ts';
 import { compileMutation, joined } from './header-mutation.ts';
 import { metadataOf, originOf } from './origin.ts';
 import { compilePerFilter, type PerFilter } from './per-filter.ts';
@@ -25,7 +25,7 @@ import { compileDecorator, compileRouteTracing } from './tracing.ts';
 
 const knownTable = words(`name virtual_hosts response_headers_to_add response_headers_to_remove request_headers_to_add
   request_headers_to_remove validate_clusters max_direct_response_body_size_bytes ignore_port_in_host_matching
-  typed_per_filter_config metadata internal_only_headers`);
+  typed_per_filter_config metadata internal_only_headers most_specific_header_mutations_wins`);
 const knownHost =
   words(`name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add
   response_headers_to_remove typed_per_filter_config include_request_attempt_count include_attempt_count_in_response
@@ -38,7 +38,7 @@ const knownMatch =
   query_parameters grpc`);
 const knownRedirect =
   words(`https_redirect scheme_redirect host_redirect port_redirect path_redirect prefix_rewrite response_code
-  strip_query`);
+  strip_query regex_rewrite`);
 const requireTls = ['none', 'externalOnly', 'all'] as const;
 const redirectStatus = [301, 302, 303, 307, 308] as const;
 
@@ -90,13 +90,16 @@ function compileHost(field: Field, host: VirtualHostMessage, table: RouteConfigu
   const perFilter = compilePerFilter(field, host.typedPerFilterConfig, outer);
   const own = mutations(field, host);
   const common = mutations(field, table);
+  const wins = table.mostSpecificHeaderMutationsWins;
   return {
     name: host.name,
     routes: host.routes.map((route, i) => compileRoute(field.at('routes', i), route, host, perFilter)),
     requireTls: requireTls[host.requireTls] ?? 'none',
-    requestHeaders: joined(own.request, common.request),
-    responseHeaders: joined(own.response, common.response),
+    requestHeaders: wins ? joined(common.request, own.request) : joined(own.request, common.request),
+    responseHeaders: wins ? joined(common.response, own.response) : joined(own.response, common.response),
     includeAttemptCount: host.includeRequestAttemptCount,
+    attemptCountInResponse: host.includeAttemptCountInResponse,
+    specificWins: wins,
     metadata: metadataOf(host.metadata),
   };
 }
@@ -198,6 +201,7 @@ function compileRedirect(field: Field, action: RedirectAction): Redirect {
     port: action.portRedirect || null,
     path: path.case === 'pathRedirect' ? path.value : null,
     prefixRewrite: path.case === 'prefixRewrite' ? path.value : null,
+    regexRewrite: path.case === 'regexRewrite' ? compileRegexRewrite(field.at('regex_rewrite'), path.value) : null,
     stripQuery: action.stripQuery,
   };
 }

@@ -101,6 +101,8 @@ export class ActiveExchange implements Exchange {
   /** The head of the response is on its way to the caller. */
   responded = false;
   finished = false;
+  /** The connection ends after the response, where a connection serves one request at a time. */
+  lastOfConnection = false;
 
   constructor(
     plane: Plane,
@@ -130,7 +132,7 @@ export class ActiveExchange implements Exchange {
 
   get grpc(): boolean {
     const at = this.request.find(contentTypeId);
-    return at >= 0 && this.request.valueStartsWith(at, 'application/grpc');
+    return at >= 0 && isGrpc(this.request, at);
   }
 
   get peer(): PeerIdentity | null {
@@ -171,6 +173,7 @@ export class ActiveExchange implements Exchange {
     }
     if (name === 'x-request-id' && this.requestId !== '') return this.requestId;
     if (name === 'host') return this.authority;
+    if (this.manager.underscores === 'drop' && name.includes('_')) return null;
     return made(this.madeRequest, name) ?? this.request.get(name);
   }
 
@@ -262,6 +265,13 @@ export class ActiveExchange implements Exchange {
   addFlag(flag: string): void {
     this.flags = withFlag(this.flags, flag);
   }
+}
+
+/** `application/grpc`, alone or with `+` and a message format (gRPC over HTTP/2, Requests). */
+function isGrpc(block: HeaderBlock, at: number): boolean {
+  if (!block.valueStartsWith(at, 'application/grpc')) return false;
+  const length = block.at[at * 4 + 3] - block.at[at * 4 + 2];
+  return length === 16 || block.bytes[block.at[at * 4 + 2] + 16] === 43;
 }
 
 /** Names, values and the colon and line end of each field, as Envoy counts what it reads. */

@@ -19,22 +19,11 @@ export function clientAddress(
   return isIP(entry) === 0 ? remote : { ip: entry, port: 0 };
 }
 
-const internalRanges = [
-  { address: '10.0.0.0', bits: 8 },
-  { address: '172.16.0.0', bits: 12 },
-  { address: '192.168.0.0', bits: 16 },
-  { address: '127.0.0.0', bits: 8 },
-  { address: 'fd00::', bits: 8 },
-  { address: '::1', bits: 128 },
-];
-
-/** RFC 1918, RFC 4193 and loopback: Envoy's default for internal addresses. */
-export function isInternal(ip: string): boolean {
-  return internalRanges.some((range) => cidrContains(range, ip));
-}
-
-/** Envoy calls a request internal when its one known caller has an address of a private network. */
+/**
+ * Envoy calls a request internal when its one known caller has an address that `internal_address_config` names; by default none
+ * is named (HttpConnectionManager.internal_address_config).
+ */
 export function fromInside({ client, source, manager }: Pick<Exchange, 'client' | 'source' | 'manager'>): boolean {
-  if (client === source) return manager.useRemoteAddress && isInternal(client.ip);
-  return isInternal(client.ip);
+  if (client === source && !manager.useRemoteAddress) return false;
+  return manager.internalRanges.some((range) => cidrContains(range, client.ip));
 }

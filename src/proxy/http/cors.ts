@@ -15,6 +15,8 @@ export function preflight(exchange: ActiveExchange, cors: Cors): string[] | null
   if (cors.methods !== '') headers.push('access-control-allow-methods', cors.methods);
   if (cors.headers !== '') headers.push('access-control-allow-headers', cors.headers);
   if (cors.maxAge !== '') headers.push('access-control-max-age', cors.maxAge);
+  if (cors.allowPrivateNetwork && exchange.request.get('access-control-request-private-network') === 'true')
+    headers.push('access-control-allow-private-network', 'true');
   return headers;
 }
 

@@ -2,7 +2,7 @@ import { type HeaderBlock, returnBlock } from '../codec/header-block.ts';
 import { edit } from '../codec/header-edit.ts';
 import { knownId } from '../codec/header-names.ts';
 import { lastHead } from '../codec/http1.ts';
-import type { Forward, WeightedCluster } from '../config/table.ts';
+import type { Forward, RetryPolicy, WeightedCluster } from '../config/table.ts';
 import type { Address } from '../net/connection.ts';
 import { output } from '../net/output.ts';
 import { RetriedCounters } from '../telemetry/counters.ts';
@@ -15,6 +15,7 @@ import { finish } from './finish.ts';
 import { requestHash } from './hash-policy.ts';
 import { HeldBody } from './held-body.ts';
 import { localReply } from './local-reply.ts';
+import { matchesHeader } from './match.ts';
 import { startMirrors } from './mirror.ts';
 import { editRequest, outgoing } from './request-headers.ts';
 import { editResponse } from './response-headers.ts';
@@ -40,6 +41,11 @@ function noteAttempted(exchange: ActiveExchange, address: Address): void {
   if (before === null || before.address === address) return;
   exchange.attempted ??= [before.address];
   if (!exchange.attempted.includes(address)) exchange.attempted.push(address);
+}
+
+/** Envoy: retriable_request_headers. */
+function wantsRetries(exchange: ActiveExchange, { requestHeaders }: RetryPolicy): boolean {
+  return requestHeaders.length === 0 || requestHeaders.some((header) => matchesHeader(header, exchange));
 }
 
 type Phase = 'picking' | 'connecting' | 'sent' | 'backingOff' | 'responding' | 'tunnel' | 'over';
@@ -77,6 +83,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private retrying = false;
   upgrading = false;
   private routeTimer: NodeJS.Timeout | null = null;
+  private durationTimer: NodeJS.Timeout | null = null;
   private tryTimer: NodeJS.Timeout | null = null;
   private attemptTick = 0;
   private madeCookie: string | null = null;
@@ -84,7 +91,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   constructor(exchange: ActiveExchange, forward: Forward) {
     this.exchange = exchange;
     this.forward = forward;
-    this.retriesLeft = forward.retry?.retries ?? 0;
+    this.retriesLeft = forward.retry === null || !wantsRetries(exchange, forward.retry) ? 0 : forward.retry.retries;
     exchange.taker = this;
   }
 
@@ -121,6 +128,11 @@ export class Forwarding implements UpstreamStream, BodyTaker {
         this.madeCookie = cookie.header;
       });
     }
+    const durationMs = forward.maxStreamDurationMs ?? exchange.manager.maxStreamDurationMs;
+    if (durationMs > 0) {
+      const leftMs = Math.max(1, durationMs - (output.tick - exchange.startTick));
+      this.durationTimer = setTimeout(() => output.turn(() => this.onTooLong()), leftMs);
+    }
     this.attempt(false);
     // The route's time runs from the end of the request (Envoy: RouteAction.timeout).
     if (exchange.requestComplete) this.startRouteTimer();
@@ -150,6 +162,21 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const { timeoutMs } = this.forward;
     if (timeoutMs <= 0 || this.phase === 'over' || this.routeTimer !== null) return;
     this.routeTimer = setTimeout(() => output.turn(() => this.onTimeout(false)), timeoutMs);
+  }
+
+  /** The stream has lasted as long as it may (Envoy: max_stream_duration). */
+  private onTooLong(): void {
+    const { exchange } = this;
+    if (this.phase === 'over' || exchange.finished) return;
+    exchange.plane.statistics.http(exchange.manager).downstreamRqMaxDurationReached++;
+    if (exchange.responded) {
+      exchange.addFlag('DT');
+      exchange.details = 'max_duration_timeout';
+      this.breakOff();
+      return;
+    }
+    this.dropConnection();
+    this.answer(exchange.requestComplete ? 504 : 408, 'downstream duration timeout', 'DT', 'max_duration_timeout');
   }
 
   private onTimeout(perTry: boolean): void {
@@ -648,6 +675,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.slow?.stop();
     if (this.routeTimer !== null) clearTimeout(this.routeTimer);
     this.routeTimer = null;
+    if (this.durationTimer !== null) clearTimeout(this.durationTimer);
+    this.durationTimer = null;
   }
 
   /** Gives everything back that the request held; exactly once. */

@@ -33,6 +33,11 @@ type Phase =
   /** Nothing more is read; what was written is leaving. */
   | 'closing';
 
+/** An offer of HTTP/2 in clear text, which may be ignored (RFC 9110 §7.8). */
+function offersHttp2(exchange: ActiveExchange): boolean {
+  return exchange.header('upgrade')?.toLowerCase() === 'h2c';
+}
+
 /** The caller's end of an HTTP/1 connection: one request at a time, in order. */
 export class Http1Downstream implements Receiver, ServerStream {
   private readonly connection: HttpConnection;
@@ -174,6 +179,12 @@ export class Http1Downstream implements Receiver, ServerStream {
     this.phase = body.done ? 'waiting' : 'body';
     exchange.hostText = block.host < 0 ? '' : this.hostText(block);
     const fault = readTarget(exchange, block);
+    if (block.minorVersion === 0 && !exchange.manager.acceptsHttp10) {
+      this.lastResponse = true;
+      exchange.addFlag('DPE');
+      localReply(exchange, 426, 'Upgrade Required', 'low_version');
+      return;
+    }
     if (fault !== null) {
       this.lastResponse = true;
       localReply(exchange, 400, '', fault);
@@ -289,6 +300,11 @@ export class Http1Downstream implements Receiver, ServerStream {
       this.phase === 'body' &&
       (this.body.remaining < 0 || this.body.framing === 'chunked' || this.body.remaining > maxDroppedBytes);
     if (unread && exchange.details !== 'via_upstream') this.lastResponse = true;
+    // An answer before the end of the request, and one to a refused upgrade, ends the connection, as with Envoy.
+    if ((this.phase === 'body' && exchange.details !== 'via_upstream') || exchange.lastOfConnection)
+      this.lastResponse = true;
+    if (status !== 101 && exchange.request.upgrade && exchange.method !== 'CONNECT' && !offersHttp2(exchange))
+      this.lastResponse = true;
     if (this.connection.mustEnd()) this.lastResponse = true;
     if (status !== 101) {
       if (this.lastResponse) edit.add('connection', 'close');
@@ -422,7 +438,6 @@ export class Http1Downstream implements Receiver, ServerStream {
     exchange.logProgress(now);
     const why = overdue(exchange, now, this.transport.lastActiveTick);
     if (why === 'no') return;
-    this.lastResponse = true;
     if (!endOverdue(exchange, why)) this.abort();
   }
 }

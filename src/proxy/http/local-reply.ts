@@ -13,6 +13,7 @@ export function localReply(
   body: Buffer | string,
   details: string,
   headers: readonly string[] | null = null,
+  grpcStatus: number | null = null,
 ): void {
   if (exchange.finished || exchange.responded) return;
   const bytes = typeof body === 'string' ? (body === '' ? nothing : Buffer.from(body)) : body;
@@ -23,20 +24,18 @@ export function localReply(
   exchange.localReplyBody = typeof body === 'string' ? body : '';
   edit.begin(null);
   const bodiless = status === 204 || status === 304 || status < 200;
-  if (!bodiless) edit.add('content-length', String(bytes.length));
+  // HTTP/2 says by END_STREAM that nothing follows.
+  if (!bodiless && (bytes.length > 0 || exchange.protocol !== 'HTTP/2'))
+    edit.add('content-length', String(bytes.length));
   if (bytes.length > 0 && !bodiless) edit.add('content-type', 'text/plain');
   if (headers !== null) for (let i = 0; i < headers.length; i += 2) edit.set(headers[i], headers[i + 1]);
-  if (exchange.header('content-type')?.startsWith('application/grpc')) replyInGrpc(exchange, bytes.toString());
+  const inGrpc = exchange.grpc;
+  if (inGrpc) replyInGrpc(exchange, bytes.toString(), grpcStatus);
   addResponseHeaders(exchange, edit, null);
   for (let i = 0; i < edit.count; i++) exchange.noteResponseHeader(edit.names[i], edit.values[i]);
-  const silent = exchange.method === 'HEAD' || bodiless || bytes.length === 0;
-  exchange.responseHeaderBytes = exchange.stream.sendHead(
-    exchange.status,
-    null,
-    edit,
-    silent || edit.get('content-length') === '0' ? 'none' : 'length',
-  );
-  if (!silent && edit.get('content-length') !== '0') {
+  const silent = exchange.method === 'HEAD' || bodiless || bytes.length === 0 || inGrpc;
+  exchange.responseHeaderBytes = exchange.stream.sendHead(exchange.status, null, edit, silent ? 'none' : 'length');
+  if (!silent) {
     exchange.stream.sendBody(bytes, 0, bytes.length);
     exchange.responseBodyBytes = bytes.length;
   }
@@ -45,12 +44,24 @@ export function localReply(
 }
 
 /** gRPC callers are told in gRPC's own terms: 200 with grpc-status made from the HTTP status (gRPC's http-grpc-status-mapping). */
-function replyInGrpc(exchange: ActiveExchange, message: string): void {
+function replyInGrpc(exchange: ActiveExchange, message: string, given: number | null): void {
   const byStatus: Record<number, number> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 };
-  const code = byStatus[exchange.status] ?? 2;
+  const code = given ?? byStatus[exchange.status] ?? 2;
   exchange.status = 200;
   edit.set('content-type', 'application/grpc');
-  edit.set('content-length', '0');
+  if (exchange.protocol === 'HTTP/2') edit.remove('content-length');
+  else edit.set('content-length', '0');
   edit.set('grpc-status', String(code));
-  if (message !== '') edit.set('grpc-message', encodeURIComponent(message).replaceAll('%20', ' '));
+  if (message !== '') edit.set('grpc-message', grpcMessage(message));
+}
+
+/** Percent-encodes what is not printable ASCII, and `%` (gRPC over HTTP/2, Responses). */
+function grpcMessage(message: string): string {
+  let text = '';
+  for (const byte of Buffer.from(message))
+    text +=
+      byte >= 32 && byte < 127 && byte !== 37
+        ? String.fromCharCode(byte)
+        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  return text;
 }

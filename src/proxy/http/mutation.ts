@@ -11,8 +11,10 @@ export function mutate(
 ): void {
   if (mutation === null) return;
   for (const name of mutation.remove) edit.remove(name);
-  for (const { name, value, action } of mutation.add) {
+  for (const { name, value, action, keepEmpty } of mutation.add) {
     const text = typeof value === 'string' ? value : value(exchange as never);
+    // What a format leaves empty is not sent unless asked for (Envoy: keep_empty_value).
+    if (text === '' && !keepEmpty) continue;
     const present = action === 'addIfAbsent' || action === 'overwriteIfExists' ? edit.get(name) !== null : false;
     if (action === 'append') edit.add(name, text);
     else if (action === 'overwrite' || (action === 'overwriteIfExists' && present)) edit.set(name, text);

@@ -4,17 +4,15 @@
  *     head parsed → receiveHeaders → normalise the path → authorization → route → route's authorization → fault
  *       → redirect, direct answer or CORS preflight → forward → relay → finish
  */
-import type { Fault, Rbac } from '../config/table.ts';
-import { output } from '../net/output.ts';
+import type { Rbac } from '../config/table.ts';
 import { taken } from '../net/overload.ts';
-import type { ActiveExchange, BodyTaker } from './active-exchange.ts';
+import type { ActiveExchange } from './active-exchange.ts';
 import { authorize } from './authorize.ts';
+import { fromInside } from './client-address.ts';
 import { preflight } from './cors.ts';
-import { finish } from './finish.ts';
+import { injectFault } from './fault.ts';
 import { Forwarding } from './forward.ts';
-import { HeldBody } from './held-body.ts';
 import { localReply } from './local-reply.ts';
-import { matchesHeader } from './match.ts';
 import { normalizePath } from './path.ts';
 import { redirectLocation } from './redirect.ts';
 import { receiveHeaders } from './request-headers.ts';
@@ -22,6 +20,13 @@ import { findRoute } from './route.ts';
 
 export function runPipeline(exchange: ActiveExchange): void {
   const { manager, plane } = exchange;
+  if (manager.stripPort !== 'none' || manager.stripTrailingDot) stripAuthority(exchange);
+  if (manager.underscores === 'reject' && exchange.request.hasUnderscore()) {
+    exchange.lastOfConnection = true;
+    exchange.addFlag('DPE');
+    localReply(exchange, 400, 'Bad Request', 'http1.unexpected_underscore');
+    return;
+  }
   receiveHeaders(exchange);
   if (manager.logOptions.onRequest) plane.telemetry.during(exchange, 'DownstreamStart');
 
@@ -36,6 +41,7 @@ export function runPipeline(exchange: ActiveExchange): void {
   // Every rule below reads the normalised path, so that no spelling of a path slips past one of them.
   const normalized = normalizePath(exchange.path, manager);
   if (normalized === null) {
+    exchange.lastOfConnection = true;
     localReply(exchange, 400, '', 'path_normalization_failed');
     return;
   }
@@ -58,7 +64,8 @@ export function runPipeline(exchange: ActiveExchange): void {
   const { host, route } = found;
   exchange.virtualHost = host;
   exchange.route = route;
-  if (host.requireTls === 'all' && exchange.scheme !== 'https') {
+  const needsTls = host.requireTls === 'all' || (host.requireTls === 'externalOnly' && !fromInside(exchange));
+  if (needsTls && exchange.scheme !== 'https') {
     localReply(exchange, 301, '', 'direct_response', [
       'location',
       `https://${exchange.authority.replace(/:\d+$/, '')}${exchange.path}`,
@@ -69,10 +76,21 @@ export function runPipeline(exchange: ActiveExchange): void {
 
   const fault = route.fault ?? manager.fault;
   if (fault !== null) {
-    injectFault(exchange, fault);
+    injectFault(exchange, fault, serve);
     return;
   }
   serve(exchange);
+}
+
+/** Takes port and trailing dot off the authority, as configured, for all that follows (Envoy: strip_any_host_port). */
+function stripAuthority(exchange: ActiveExchange): void {
+  const { stripPort, stripTrailingDot } = exchange.manager;
+  const found = /^(.*?)(\.?)(?::(\d+))?$/.exec(exchange.authority);
+  if (found === null) return;
+  const [, name, dot, port] = found;
+  const strips =
+    stripPort === 'any' || (stripPort === 'matching' && Number(port) === exchange.connection.socketLocal.port);
+  exchange.authority = `${name}${stripTrailingDot ? '' : dot}${port === undefined || strips ? '' : `:${port}`}`;
 }
 
 function refused(exchange: ActiveExchange, filters: readonly Rbac[]): boolean {
@@ -106,73 +124,4 @@ function serve(exchange: ActiveExchange): void {
     return;
   }
   new Forwarding(exchange, route.forward!).start();
-}
-
-/** Delay first, then abort (Envoy's fault filter). The share of requests is drawn for each by itself. */
-function injectFault(exchange: ActiveExchange, fault: Fault): void {
-  if (!fault.headers.every((header) => matchesHeader(header, exchange))) {
-    serve(exchange);
-    return;
-  }
-  if (fault.delay !== null && drawn(fault.delay.millionths)) {
-    exchange.addFlag('DI');
-    new FaultDelay(exchange, fault, fault.delay.ms);
-    return;
-  }
-  abortOrServe(exchange, fault);
-}
-
-function abortOrServe(exchange: ActiveExchange, fault: Fault): void {
-  if (fault.abort !== null && drawn(fault.abort.millionths)) {
-    exchange.addFlag('FI');
-    localReply(exchange, fault.abort.status, 'fault filter abort', 'fault_filter_abort');
-    return;
-  }
-  serve(exchange);
-}
-
-function drawn(millionths: number): boolean {
-  return millionths >= 1_000_000 || Math.random() * 1_000_000 < millionths;
-}
-
-/** Keeps a request waiting; what of its body had already been read is handed on afterwards. */
-class FaultDelay implements BodyTaker {
-  private readonly exchange: ActiveExchange;
-  private readonly held = new HeldBody();
-  private readonly timer: NodeJS.Timeout;
-
-  constructor(exchange: ActiveExchange, fault: Fault, delayMs: number) {
-    this.exchange = exchange;
-    exchange.taker = this;
-    exchange.stream.pauseRequest();
-    this.timer = setTimeout(() => {
-      output.turn(() => {
-        exchange.taker = null;
-        exchange.stream.resumeRequest();
-        abortOrServe(exchange, fault);
-        const taker = exchange.taker as BodyTaker | null;
-        for (const piece of this.held.pieces) taker?.onRequestBody(piece, 0, piece.length);
-        if (exchange.requestComplete) taker?.onRequestEnd();
-      });
-    }, delayMs);
-  }
-
-  onRequestBody(bytes: Buffer, start: number, end: number): void {
-    this.held.add(bytes, start, end);
-  }
-
-  onRequestEnd(): void {}
-
-  onDownstreamDrain(): void {}
-
-  cancel(): void {
-    clearTimeout(this.timer);
-  }
-
-  onDownstreamGone(): void {
-    clearTimeout(this.timer);
-    this.exchange.addFlag('DC');
-    this.exchange.details = 'downstream_remote_disconnect';
-    finish(this.exchange);
-  }
 }

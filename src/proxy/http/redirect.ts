@@ -16,6 +16,7 @@ export function redirectLocation(exchange: ActiveExchange, route: Route, redirec
     port === null || (scheme === 'http' && Number(port) === 80) || (scheme === 'https' && Number(port) === 443);
   let path = bare;
   if (redirect.path !== null) path = redirect.path;
+  else if (redirect.regexRewrite !== null) path = redirect.regexRewrite.replace(bare);
   else if (redirect.prefixRewrite !== null) {
     const { match } = route;
     const matched =

@@ -3,10 +3,12 @@ import { edit, type HeaderEdit } from '../codec/header-edit.ts';
 import { idSet, knownId } from '../codec/header-names.ts';
 import type { Forward, HttpManager, Route, VirtualHost, WeightedCluster } from '../config/table.ts';
 import type { PeerIdentity } from '../net/connection.ts';
+import { output } from '../net/output.ts';
 import { injectTrace } from '../telemetry/trace.ts';
 import type { RequestHead } from '../upstream/upstream-call.ts';
 import type { ActiveExchange } from './active-exchange.ts';
-import { clientAddress, isInternal } from './client-address.ts';
+import { clientAddress, fromInside } from './client-address.ts';
+import { pathOnly } from './match.ts';
 import { mutate } from './mutation.ts';
 import { makeRequestId } from './request-id.ts';
 
@@ -52,6 +54,7 @@ const teId = knownId('te');
 const requestIdId = knownId('x-request-id');
 const forwardedForId = knownId('x-forwarded-for');
 const forwardedProtoId = knownId('x-forwarded-proto');
+const forwardedPortId = knownId('x-forwarded-port');
 const clientCertId = knownId('x-forwarded-client-cert');
 const attemptCountId = knownId('x-envoy-attempt-count');
 
@@ -74,7 +77,7 @@ export function receiveHeaders(exchange: ActiveExchange): void {
   const idAt = request.find(requestIdId);
   if (
     manager.generateRequestId &&
-    (idAt < 0 || (manager.useRemoteAddress && !manager.preserveExternalRequestId && !isInternal(exchange.client.ip)))
+    (idAt < 0 || (manager.useRemoteAddress && !manager.preserveExternalRequestId && !fromInside(exchange)))
   ) {
     exchange.requestId = makeRequestId();
   }
@@ -133,16 +136,23 @@ function editForwarded(exchange: ActiveExchange): void {
   if (manager.useRemoteAddress) {
     const { ip } = connection.remote;
     const before = edit.get('x-forwarded-for');
-    edit.set('x-forwarded-for', before === null ? ip : `${before},${ip}`);
+    if (!manager.skipXffAppend) edit.set('x-forwarded-for', before === null ? ip : `${before},${ip}`);
     if (!(manager.xffNumTrustedHops > 0 && request.find(forwardedProtoId) >= 0))
       edit.set('x-forwarded-proto', connection.tls ? 'https' : 'http');
-    const internal = isInternal(exchange.client.ip);
-    if (internal) edit.add('x-envoy-internal', 'true');
+    if (manager.appendForwardedPort && request.find(forwardedPortId) < 0)
+      edit.add('x-forwarded-port', String(connection.local.port));
+    if (fromInside(exchange)) edit.add('x-envoy-internal', 'true');
     else {
       for (let i = 0; i < request.count; i++) if (notFromOutside[request.ids[i]] === 1) edit.skip(i);
       if (!manager.suppressEnvoyHeaders) edit.set('x-envoy-external-address', exchange.client.ip);
     }
   } else if (request.find(forwardedProtoId) < 0) edit.add('x-forwarded-proto', connection.tls ? 'https' : 'http');
+}
+
+/** What is left of the route's time when another attempt begins, whole milliseconds. */
+function leftOf({ attempts, requestEndTick }: ActiveExchange, timeoutMs: number): number {
+  if (attempts <= 1 || timeoutMs <= 0 || requestEndTick < 0) return timeoutMs;
+  return Math.max(1, timeoutMs - Math.floor(output.tick - requestEndTick));
 }
 
 function noteRequest(exchange: ActiveExchange, name: string, value: string): void {
@@ -184,7 +194,13 @@ export function editRequest(
     if (neverSent[id] === 1) edit.skip(i);
     if (id === attemptCountId && virtualHost.includeAttemptCount) edit.skip(i);
   }
+  if (manager.underscores === 'drop')
+    for (let i = 0; i < request.count; i++) if (request.nameHasUnderscore(i)) edit.skip(i);
   if (request.nominates) dropNominated(exchange, edit);
+  if (manager.via !== '') {
+    const before = edit.get('via');
+    edit.set('via', before === null ? manager.via : `${before}, ${manager.via}`);
+  }
   // `te: trailers` alone means something beyond this hop (RFC 9110 §10.1.4).
   if (te >= 0 && request.value(te).toLowerCase().includes('trailers')) edit.add('te', 'trailers');
   editForwarded(exchange);
@@ -192,7 +208,7 @@ export function editRequest(
   // Before the request's id is written: the decision to trace is part of it.
   if (manager.tracing !== null) injectTrace(exchange, manager.tracing, edit);
   if (exchange.requestId !== '') edit.set('x-request-id', exchange.requestId);
-  const expectedMs = forward.retry?.perTryTimeoutMs || forward.timeoutMs;
+  const expectedMs = forward.retry?.perTryTimeoutMs || leftOf(exchange, forward.timeoutMs);
   if (!manager.suppressEnvoyHeaders && expectedMs > 0) edit.add('x-envoy-expected-rq-timeout-ms', String(expectedMs));
   if (virtualHost.includeAttemptCount) edit.add('x-envoy-attempt-count', String(exchange.attempts));
 
@@ -200,11 +216,13 @@ export function editRequest(
   const hostRewrite =
     weighted.hostRewrite ??
     forward.hostRewrite ??
+    (forward.hostRewriteHeader === null ? null : exchange.header(forward.hostRewriteHeader) || null) ??
+    (forward.hostRewritePath === null ? null : forward.hostRewritePath.replace(pathOnly(exchange.path))) ??
     (forward.autoHostRewrite && upstreamName !== '' ? upstreamName : null);
   let authority = hostRewrite ?? exchange.authority;
   if (!manager.suppressEnvoyHeaders) {
     if (authority !== exchange.authority) edit.set('x-envoy-original-host', exchange.authority);
-    if (path !== exchange.path) edit.set('x-envoy-original-path', exchange.path);
+    if (path !== exchange.path || forward.regexRewrite !== null) edit.set('x-envoy-original-path', exchange.path);
   }
   if (path !== exchange.path) exchange.noteRequestHeader('x-envoy-original-path', exchange.path);
   if (authority !== exchange.authority) exchange.noteRequestHeader('x-envoy-original-host', exchange.authority);
@@ -212,9 +230,11 @@ export function editRequest(
     const before = edit.get('x-forwarded-host');
     edit.set('x-forwarded-host', before === null ? exchange.authority : `${before},${exchange.authority}`);
   }
+  if (virtualHost.specificWins) mutate(virtualHost.requestHeaders, edit, exchange, noteRequest);
+  if (virtualHost.specificWins) mutate(route.requestHeaders, edit, exchange, noteRequest);
   mutate(weighted.requestHeaders, edit, exchange, noteRequest);
-  mutate(route.requestHeaders, edit, exchange, noteRequest);
-  mutate(virtualHost.requestHeaders, edit, exchange, noteRequest);
+  if (!virtualHost.specificWins) mutate(route.requestHeaders, edit, exchange, noteRequest);
+  if (!virtualHost.specificWins) mutate(virtualHost.requestHeaders, edit, exchange, noteRequest);
   const named = addedHost();
   if (named !== null) {
     authority = named;

@@ -40,7 +40,8 @@ function badAuthority(authority: string): boolean {
 export function readTarget(exchange: ActiveExchange, block: HeaderBlock): string | null {
   exchange.authority = exchange.hostText;
   const target = block.bytes.toString('latin1', block.targetStart, block.targetEnd);
-  if (target.charCodeAt(0) === 47) exchange.path = target;
+  if (target.charCodeAt(0) === 47 || (!exchange.manager.acceptsAbsoluteUrl && exchange.method !== 'CONNECT'))
+    exchange.path = target;
   else if (exchange.method === 'CONNECT') exchange.authority = target;
   else if (target === '*' && exchange.method === 'OPTIONS') exchange.path = target;
   else {
@@ -51,6 +52,7 @@ export function readTarget(exchange: ActiveExchange, block: HeaderBlock): string
     exchange.path = absolute[3].startsWith('/') ? absolute[3] : `/${absolute[3]}`;
   }
   exchange.originalPath = exchange.path;
+  if (block.host < 0 && block.minorVersion === 0) exchange.authority ||= exchange.manager.defaultHost;
   if (block.host < 0 && block.minorVersion === 1) return 'missing_host_header';
   return badAuthority(exchange.authority) ? 'http.invalid_authority' : null;
 }

@@ -1,6 +1,8 @@
 import type { HeaderBlock } from '../codec/header-block.ts';
 import type { RetryPolicy } from '../config/table.ts';
 import type { ResetReason } from '../upstream/upstream-call.ts';
+import type { RequestFacts } from './facts.ts';
+import { matchesHeader } from './match.ts';
 
 /** gRPC status codes that a condition of the retry policy names. */
 const grpcConditions: Record<string, string> = {
@@ -19,9 +21,19 @@ export function retriesResponse(policy: RetryPolicy, response: HeaderBlock): boo
   if ((status === 502 || status === 503 || status === 504) && on.has('gateway-error')) return true;
   if (status === 409 && on.has('retriable-4xx')) return true;
   if (on.has('retriable-status-codes') && policy.statuses.has(status)) return true;
+  if (on.has('retriable-headers') && policy.headers.some((header) => matchesHeader(header, factsOf(response))))
+    return true;
   const grpc = response.get('grpc-status');
   if (grpc !== null && grpcConditions[grpc] !== undefined && on.has(grpcConditions[grpc])) return true;
   return on.has('envoy-ratelimited') && response.get('x-envoy-ratelimited') !== null;
+}
+
+/** A response as header matchers read it. */
+function factsOf(response: HeaderBlock): Pick<RequestFacts, 'header' | 'headerValues'> {
+  return {
+    header: (name) => (name === ':status' ? String(response.status) : response.get(name)),
+    headerValues: (name) => response.all(name),
+  };
 }
 
 /** Whether a broken attempt asks for another. `sent` tells whether any of the request had left. */

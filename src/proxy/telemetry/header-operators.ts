@@ -23,7 +23,13 @@ const bare = (path: string): string => {
   return at < 0 ? path : path.slice(0, at);
 };
 
-const requestHeader: Read = (e, name) => e.sentHeader(name);
+/** Of several fields the first, as Envoy reads them. */
+const requestHeader: Read = (e, name) => {
+  const value = e.sentHeader(name);
+  if (value === null || !value.includes(',')) return value;
+  const values = e.headerValues(name);
+  return values.length > 1 ? values[0] : value;
+};
 const responseHeader: Read = (e, name) => e.responseHeader(name);
 const trailer: Read = (e, name) => e.responseTrailer(name);
 

@@ -39,6 +39,8 @@ export class ClusterPool {
   activeRequests = 0;
   activeRetries = 0;
   connections = 0;
+  /** Those of them that do not stand yet. */
+  private dialing = 0;
   /** Streams that wait for a connection, oldest first. */
   private readonly waiting: Array<{ host: Host; stream: UpstreamStream; authority: string; http2: boolean }> = [];
   private readonly hosts = new Map<string, Host>();
@@ -283,16 +285,17 @@ export class ClusterPool {
       }
     }
     this.counters.upstreamRqPendingTotal++;
+    // A request that a connection must be made for is pending meanwhile (Envoy: max_pending_requests).
+    if (this.dialing + this.waiting.length >= this.config.circuit.maxPending) {
+      this.counters.upstreamRqPendingOverflow++;
+      return null;
+    }
     if (this.connections < this.config.circuit.maxConnections) return this.open(host, stream, authority, http2);
     this.counters.upstreamCxOverflow++;
     const spare = this.spareIdle(host);
     if (spare !== null) {
       spare.destroy();
       return this.open(host, stream, authority, http2);
-    }
-    if (this.waiting.length >= this.config.circuit.maxPending) {
-      this.counters.upstreamRqPendingOverflow++;
-      return null;
     }
     this.waiting.push({ host, stream, authority, http2 });
     return 'waiting';
@@ -315,6 +318,11 @@ export class ClusterPool {
     if (connection.ready || connection.connecting < this.config.circuit.maxPending) return true;
     this.counters.upstreamRqPendingOverflow++;
     return false;
+  }
+
+  /** A connection stands. */
+  stood(): void {
+    this.dialing--;
   }
 
   /** A stream has ended on a shared connection: the oldest that waits for that host goes on. */
@@ -340,6 +348,7 @@ export class ClusterPool {
 
   private open(host: Host, stream: UpstreamStream, authority: string, http2: boolean): UpstreamCall {
     this.connections++;
+    this.dialing++;
     host.connections++;
     host.counters.cxTotal++;
     this.counters.upstreamCxTotal++;
@@ -387,6 +396,7 @@ export class ClusterPool {
     const { host } = connection;
     this.connections--;
     host.connections--;
+    if (!connection.stood) this.dialing--;
     host.open.delete(connection);
     this.countClosed(connection);
     host.forget(connection);

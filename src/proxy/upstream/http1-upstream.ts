@@ -16,6 +16,9 @@ import { type DialReceiver, dial, failureText } from './dial.ts';
 import { dialTarget, type Host } from './host.ts';
 import type { PooledConnection, RequestHead, ResetReason, UpstreamCall, UpstreamStream } from './upstream-call.ts';
 
+/** Methods whose requests have no content as a rule: they need not say that there is none (RFC 9110 §8.6). */
+const bodiless = new Set(['GET', 'HEAD', 'DELETE', 'TRACE', 'CONNECT']);
+
 const responseLimits: HeadLimits = { maxBytes: 65_536, maxFields: 200 };
 
 /**
@@ -82,6 +85,10 @@ export class Http1Upstream implements DialReceiver, UpstreamFacts, UpstreamCall,
     return this.claim !== null && !this.transport.socket.destroyed;
   }
 
+  get stood(): boolean {
+    return this.connectedTick >= 0;
+  }
+
   get busy(): boolean {
     return this.stream !== null || this.endedBusy;
   }
@@ -107,6 +114,8 @@ export class Http1Upstream implements DialReceiver, UpstreamFacts, UpstreamCall,
       edit.add('host', authority);
     }
     if (this.chunked) edit.add('transfer-encoding', 'chunked');
+    else if (head.framing === 'none' && block.contentLength < 0 && upgrade === '' && !bodiless.has(method))
+      edit.add('content-length', '0');
     if (upgrade !== '') {
       edit.add('connection', 'upgrade');
       edit.add('upgrade', upgrade);
@@ -170,6 +179,7 @@ export class Http1Upstream implements DialReceiver, UpstreamFacts, UpstreamCall,
   onConnect(): void {
     this.ready = true;
     this.connectedTick = output.tick;
+    this.pool.stood();
     const { counters } = this.pool;
     counters.upstreamCxConnectMs ??= new Histogram();
     counters.upstreamCxConnectMs.add(output.tick - this.dialTick);

@@ -61,6 +61,10 @@ export class Http2Upstream implements DialReceiver, SessionUser, UpstreamFacts, 
     return this.session !== null;
   }
 
+  get stood(): boolean {
+    return this.connectedTick >= 0;
+  }
+
   get busy(): boolean {
     return this.wasBusy || this.calls > 0;
   }
@@ -114,6 +118,7 @@ export class Http2Upstream implements DialReceiver, SessionUser, UpstreamFacts, 
 
   onConnect(): void {
     this.connectedTick = output.tick;
+    this.pool.stood();
     const { counters } = this.pool;
     counters.upstreamCxConnectMs ??= new Histogram();
     counters.upstreamCxConnectMs.add(output.tick - this.dialTick);

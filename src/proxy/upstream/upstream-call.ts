@@ -81,6 +81,8 @@ export interface UpstreamStream {
 export interface PooledConnection {
   readonly host: Host;
   readonly ready: boolean;
+  /** It has come to stand at some time. */
+  readonly stood: boolean;
   /** A request was under way when it ended. */
   readonly busy: boolean;
   readonly dialTick: number;

@@ -1,6 +1,6 @@
 import type { Http2Limits } from '../../codec/http2-limits.ts';
 import type { StringMatch } from '../match.ts';
-import type { AccessLogSink, LogOptions } from './listener.ts';
+import type { AccessLogSink, CidrRange, LogOptions } from './listener.ts';
 import type { Rbac } from './rbac.ts';
 import type { HeaderMatch } from './route.ts';
 import type { Tracing } from './tracing.ts';
@@ -24,6 +24,22 @@ export interface HttpManager {
   readonly serverHeader: 'overwrite' | 'appendIfAbsent' | 'passThrough';
   readonly useRemoteAddress: boolean;
   readonly xffNumTrustedHops: number;
+  readonly skipXffAppend: boolean;
+  readonly appendForwardedPort: boolean;
+  /** Addresses of callers that are trusted as internal (Envoy: internal_address_config). */
+  readonly internalRanges: readonly CidrRange[];
+  readonly via: string;
+  readonly requestIdInResponse: boolean;
+  /** Names with an underscore (Envoy: headers_with_underscores_action). */
+  readonly underscores: 'allow' | 'reject' | 'drop';
+  readonly acceptsHttp10: boolean;
+  /** Host of HTTP/1.0 requests that name none; ''. */
+  readonly defaultHost: string;
+  readonly acceptsAbsoluteUrl: boolean;
+  /** From the first byte of a request to the last of its response; 0 is off. */
+  readonly maxStreamDurationMs: number;
+  readonly stripPort: 'none' | 'matching' | 'any';
+  readonly stripTrailingDot: boolean;
   /** What a sanitizeSet or appendForward element tells besides By and Hash. */
   readonly clientCertDetails: {
     readonly subject: boolean;
@@ -53,7 +69,9 @@ export interface HttpManager {
 }
 
 export interface Fault {
-  readonly delay: { readonly ms: number; readonly millionths: number } | null;
+  /** `ms` null: as x-envoy-fault-delay-request says. */
+  readonly delay: { readonly ms: number | null; readonly millionths: number } | null;
+  /** `status` 0: as x-envoy-fault-abort-request or -grpc-request says. */
   readonly abort: { readonly status: number; readonly grpcStatus: number | null; readonly millionths: number } | null;
   /** Only requests with all of these headers. */
   readonly headers: readonly HeaderMatch[];
@@ -66,6 +84,7 @@ export interface Cors {
   readonly expose: string;
   readonly maxAge: string;
   readonly allowCredentials: boolean;
+  readonly allowPrivateNetwork: boolean;
 }
 
 export interface HeaderMutation {
@@ -73,6 +92,7 @@ export interface HeaderMutation {
   readonly add: ReadonlyArray<{
     readonly name: string;
     readonly value: HeaderValue;
+    readonly keepEmpty: boolean;
     readonly action: 'append' | 'overwrite' | 'addIfAbsent' | 'overwriteIfExists';
   }>;
   readonly remove: readonly string[];

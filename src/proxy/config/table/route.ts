@@ -27,6 +27,9 @@ export interface VirtualHost {
   readonly requestHeaders: HeaderMutation | null;
   readonly responseHeaders: HeaderMutation | null;
   readonly includeAttemptCount: boolean;
+  readonly attemptCountInResponse: boolean;
+  /** The order of header changes: route after virtual host after table, so that the route has the last word. */
+  readonly specificWins: boolean;
   readonly metadata: Metadata | null;
 }
 
@@ -90,11 +93,17 @@ export interface Forward {
   readonly prefixRewrite: string | null;
   readonly regexRewrite: { readonly replace: (path: string) => string } | null;
   readonly hostRewrite: string | null;
+  /** Name of the request header that gives the host (Envoy: host_rewrite_header). */
+  readonly hostRewriteHeader: string | null;
+  /** Makes the host out of the path (Envoy: host_rewrite_path_regex). */
+  readonly hostRewritePath: { readonly replace: (path: string) => string } | null;
   readonly autoHostRewrite: boolean;
   readonly appendXForwardedHost: boolean;
   /** 0 switches the timeout off. */
   readonly timeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** Overrides the connection manager's; null leaves it (Envoy: max_stream_duration). */
+  readonly maxStreamDurationMs: number | null;
   readonly retry: RetryPolicy | null;
   readonly hash: readonly HashPolicy[];
   readonly mirrors: ReadonlyArray<{ readonly cluster: string; readonly fractionMillionths: number }>;
@@ -107,6 +116,10 @@ export interface Forward {
 export interface RetryPolicy {
   readonly on: ReadonlySet<string>;
   readonly statuses: ReadonlySet<number>;
+  /** Response headers that ask for another attempt, one being enough. */
+  readonly headers: readonly HeaderMatch[];
+  /** Only requests with one of these are tried again; empty means all. */
+  readonly requestHeaders: readonly HeaderMatch[];
   readonly retries: number;
   /** 0: the route's timeout alone. */
   readonly perTryTimeoutMs: number;
@@ -135,5 +148,6 @@ export interface Redirect {
   readonly port: number | null;
   readonly path: string | null;
   readonly prefixRewrite: string | null;
+  readonly regexRewrite: { readonly replace: (path: string) => string } | null;
   readonly stripQuery: boolean;
 }

@@ -1,0 +1,21 @@
+/** `npm run differential`: what Envoy and Lateen make of the same requests over HTTP. See README.md. */
+import { headers } from './http/cases/headers.ts';
+import { http2 } from './http/cases/http2.ts';
+import { routing } from './http/cases/routing.ts';
+import { traffic } from './http/cases/traffic.ts';
+import { compareHttp } from './http/run.ts';
+
+const only = process.argv.slice(2);
+const cases = [...routing, ...headers, ...traffic, ...http2].filter(
+  ({ name }) => only.length === 0 || only.some((text) => name.includes(text)),
+);
+const outcomes = await compareHttp(cases);
+const failed = outcomes.filter(({ differences }) => differences.length > 0);
+for (const { name, differences } of failed) {
+  console.log(`  ✖ ${name}`);
+  for (const difference of differences) console.log(`    ${difference}`);
+}
+const requests = cases.reduce((sum, one) => sum + one.requests.length, 0);
+console.log(`  ${requests} requests in ${cases.length} cases`);
+console.log(`${outcomes.length - failed.length} passed, ${failed.length} failed`);
+process.exitCode = failed.length > 0 ? 1 : 0;
