@@ -162,7 +162,7 @@ try {
       failed++;
     }
   const total = Object.values(listeners).reduce((sum, { cases }) => sum + cases.length, 0);
-  console.log(`${total} cases, ${failed} differ without a reason`);
+  console.log(`${total - failed} passed, ${failed} failed`);
   process.exitCode = failed > 0 ? 1 : 0;
 } finally {
   echo.close();
