@@ -1,7 +1,7 @@
 import test from 'ava';
 import type { Fault } from '../config/table.ts';
 import { ok } from '../testing/peers.ts';
-import { get, originFor, rawOrigin, TestProxy } from '../testing/proxy.ts';
+import { deadPort, get, originFor, rawOrigin, TestProxy } from '../testing/proxy.ts';
 import {
   chainOf,
   clusterOf,
@@ -18,13 +18,6 @@ import {
 } from '../testing/tables.ts';
 
 const toA = [routeOf('/', forwardOf('a'))];
-
-/** A port on loopback where nothing listens. */
-async function deadPort(t: Parameters<typeof rawOrigin>[0]): Promise<number> {
-  const origin = await rawOrigin(t, () => {});
-  origin.stop();
-  return origin.port;
-}
 
 test('what cannot be forwarded is answered as Envoy answers it', async (t) => {
   const closing = await rawOrigin(t, (socket) => socket.on('data', () => socket.end()));

@@ -6,7 +6,7 @@ import { createRuntime, type Runtime } from '../runtime.ts';
 import { secretsOf, TestAuthority } from '../testing/certificates.ts';
 import { DeafOrigin } from '../testing/deaf-origin.ts';
 import { Caller, ok, Witness } from '../testing/peers.ts';
-import { originFor, rawOrigin, TestProxy } from '../testing/proxy.ts';
+import { deadPort, originFor, rawOrigin, TestProxy } from '../testing/proxy.ts';
 import {
   chainOf,
   clusterOf,
@@ -47,12 +47,6 @@ const upstreamTls: UpstreamTls = {
 const routes = [routeOf('/', forwardOf('a'))];
 const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 const post = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc';
-
-async function deadPort(t: ExecutionContext): Promise<number> {
-  const origin = await rawOrigin(t, () => {});
-  origin.stop();
-  return origin.port;
-}
 
 async function happened(what: () => boolean): Promise<void> {
   while (!what()) await new Promise((resolve) => setImmediate(resolve));

@@ -1,4 +1,5 @@
 /** One proxy in front of origins, for tests. */
+import { connect } from 'node:net';
 import type { ExecutionContext } from 'ava';
 import type { Cluster, HttpManager, Route, Table } from '../config/table.ts';
 import { createRuntime, type Runtime } from '../runtime.ts';
@@ -58,6 +59,15 @@ export async function rawOrigin(
   const origin = await new Origin(onConnection).start();
   t.teardown(() => origin.stop());
   return origin;
+}
+
+/** A port on loopback where nothing listens, and nothing will: a connection of this test's own holds it as its near end. */
+export async function deadPort(t: ExecutionContext): Promise<number> {
+  const origin = await rawOrigin(t, () => {});
+  const holder = connect(origin.port, '127.0.0.1');
+  t.teardown(() => holder.destroy());
+  await new Promise<void>((resolve) => holder.once('connect', resolve));
+  return holder.localPort!;
 }
 
 export const get = (path = '/', headers = ''): string => `GET ${path} HTTP/1.1\r\nHost: shop\r\n${headers}\r\n`;
