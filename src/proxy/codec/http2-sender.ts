@@ -339,8 +339,10 @@ export class Http2Sender {
   abandon(stream: Http2Stream, code: number): void {
     if (this.streams.get(stream.id) !== stream) return;
     stream.user = nobody;
+    // One that both sides have ended is over: a reset would only count against this side (CVE-2023-44487's remedies).
+    const complete = stream.localClosed && stream.remoteClosed;
     this.drop(stream);
-    this.sendReset(stream.id, code);
+    if (!complete) this.sendReset(stream.id, code);
   }
 
   /** Ends a stream because of what the peer did with it (RFC 9113 §5.4.2). */

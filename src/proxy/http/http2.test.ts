@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect, createServer, type Http2Server, type ServerHttp2Stream } from 'node:http2';
 import test, { type ExecutionContext } from 'ava';
+import { preface } from '../codec/http2-frames.ts';
 import type { Cluster } from '../config/table.ts';
+import { frame } from '../testing/http2-peer.ts';
 import { ok } from '../testing/peers.ts';
-import { get, originFor, TestProxy } from '../testing/proxy.ts';
+import { get, originFor, rawOrigin, TestProxy } from '../testing/proxy.ts';
 import { clusterOf, endpointOf, forwardOf, routeOf } from '../testing/tables.ts';
 
 interface Answer {
@@ -226,4 +228,26 @@ test('a request of HTTP/1 beside those of HTTP/2 on the same listener', async (t
   const origin = await originFor(t, () => ok('hi'));
   const proxy = await TestProxy.http(t, everything, [clusterAt(origin.port, 'useDownstream')]);
   t.regex(await proxy.ask(t, get('/')), /^HTTP\/1\.1 200 OK/);
+});
+
+test('a host that has answered is sent no reset', async (t) => {
+  const received: number[] = [];
+  const origin = await rawOrigin(t, (socket) => {
+    let kept = Buffer.alloc(0);
+    socket.write(frame(4, 0, 0));
+    socket.on('data', (bytes: Buffer) => {
+      kept = Buffer.concat([kept, bytes]);
+      if (kept.indexOf(preface) === 0) kept = kept.subarray(preface.length);
+      while (kept.length >= 9 && kept.length >= 9 + kept.readUIntBE(0, 3)) {
+        received.push(kept[3]);
+        if (kept[3] === 1) socket.write(frame(1, 5, kept.readUInt32BE(5), Buffer.from([0x88])));
+        kept = kept.subarray(9 + kept.readUIntBE(0, 3));
+      }
+    });
+  });
+  const proxy = await TestProxy.http(t, everything, [clusterAt(origin.port, 'http2')]);
+  const session = await client(t, proxy);
+  for (let i = 0; i < 20; i++) t.is((await ask(session, { ':path': '/' })).headers[':status'], 200 as never);
+  t.is(received.filter((type) => type === 1).length, 20);
+  t.false(received.includes(3));
 });
