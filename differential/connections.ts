@@ -1,13 +1,14 @@
 /** Compares what becomes of the same connections at Envoy and at Lateen. See README.md. */
 import { hash, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import { type Leaf, TestAuthority } from '../src/proxy/testing/certificates.ts';
 import { type CertificateName, type ConnectionCase, certificates, listeners, type Made } from './cases/connections.ts';
+import { freePort, listening } from './ports.ts';
 import { type SubjectName, start } from './subject.ts';
 
 /** A connection that is still open after this is compared as it is then. */
@@ -20,18 +21,6 @@ interface Seen {
   readonly shown: string;
   readonly alpn: string;
   readonly version: string;
-}
-
-const listening = (server: Server): Promise<number> =>
-  new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
-  });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await listening(server);
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 const address = (port: number) => ({ socket_address: { address: '127.0.0.1', port_value: port } });

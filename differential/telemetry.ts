@@ -1,11 +1,12 @@
 /** Compares what Envoy and Lateen tell of the same requests. See README.md. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { lines, pages, type Request, requests, stats } from './cases/telemetry.ts';
+import { freePort, listening } from './ports.ts';
 import { type Subject, type SubjectName, start } from './subject.ts';
 
 interface Told {
@@ -43,19 +44,6 @@ function origin(): Server {
         );
     });
   });
-}
-
-const listening = (server: Server): Promise<number> =>
-  new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
-  });
-
-/** A port that nothing listens on for now. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await listening(server);
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 function bootstrap(folder: string, ports: { admin: number; listener: number; origin: number; dead: number }): object {

@@ -1,9 +1,9 @@
 /** Sends the requests of every case through Envoy and through Lateen, from one bootstrap file, and compares. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { freePort } from '../ports.ts';
 import { type SubjectName, start } from '../subject.ts';
 import { type Seen, startBackends } from './backends.ts';
 import type { HttpCase, Part } from './case.ts';
@@ -29,14 +29,6 @@ const router = {
   name: 'router',
   typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' },
 };
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 const hostOf = (index: number): string => `case${index}.test`;
 const ownListener = ({ manager, table, filters }: HttpCase): boolean => Boolean(manager ?? table ?? filters);

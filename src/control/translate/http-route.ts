@@ -26,6 +26,7 @@ import {
 import { CorsPolicySchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { FractionalPercent_DenominatorType as Denominator } from '../../xds/gen/envoy/type/v3/percent_pb.js';
+import { grpcStatusNames } from '../../xds/grpc/status.ts';
 import { fullHost, type Labels, matchesLabels } from '../model/selector.ts';
 import type { Service } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
@@ -335,7 +336,7 @@ function fraction(percent: number) {
 }
 
 function fault({ abort, delay }: HttpFaultInjection) {
-  const grpc = abort?.grpcStatus ? grpcCodes.indexOf(abort.grpcStatus) : -1;
+  const grpc = abort?.grpcStatus ? grpcStatusNames.indexOf(abort.grpcStatus) : -1;
   const delayMs = parseDurationMs(delay?.fixedDelay ?? '');
   return any(HTTPFaultSchema, {
     abort: abort && {
@@ -352,27 +353,6 @@ function fault({ abort, delay }: HttpFaultInjection) {
         : undefined,
   });
 }
-
-/** gRPC's status codes by name, in their order. */
-const grpcCodes = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-];
 
 function cors(policy: NonNullable<HttpRoute['corsPolicy']>) {
   const ageMs = parseDurationMs(policy.maxAge ?? '');

@@ -68,6 +68,12 @@ export class HeaderEdit {
     this.add(name, value);
   }
 
+  /** Puts a value behind what a list header holds already. */
+  join(name: string, value: string, separator: string): void {
+    const before = this.get(name);
+    this.set(name, before === null ? value : `${before}${separator}${value}`);
+  }
+
   /** Value of a lower-case name as it will be sent; null when absent. */
   get(name: string): string | null {
     let joined: string | null = null;

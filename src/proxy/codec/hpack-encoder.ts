@@ -136,7 +136,7 @@ export class HpackEncoder {
       this.putLiteral(secret[id] === 1 ? 16 : 0, 4, nameIndex, bytes, ns, ne, vs, ve);
       return;
     }
-    let hash = nameIndex === 0 || id === 0 ? 17 : id;
+    let hash = id === 0 ? 17 : id;
     // Names of pseudo-fields that come as text are told apart by their place in the static table.
     if (id === 0) {
       hash = Math.imul(hash, 31) + nameIndex;

@@ -1,8 +1,9 @@
 /** What RFC 9113 and RFC 7541 demand of a server, each case with its section, over a real socket to a real proxy. */
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
+import type { HttpManager } from '../config/table.ts';
 import { field, fields, frame, Http2Peer, request, settings, uint32 } from '../testing/http2-peer.ts';
 import { rawOrigin, TestProxy } from '../testing/proxy.ts';
-import { clusterOf, endpointOf, forwardOf, routeOf } from '../testing/tables.ts';
+import { clusterOf, endpointOf, forwardOf, http2LimitsOf, routeOf } from '../testing/tables.ts';
 import { preface } from './http2-frames.ts';
 
 const routes = [routeOf('/', null, { direct: { status: 200, body: Buffer.from('hello') } })];
@@ -314,16 +315,23 @@ const cases: ReadonlyArray<
   ['7541 §5.2', 'a string that is cut off', [frame(1, both, 1, Buffer.from([0x00, 0x0a, 0x61]))], 'GOAWAY 9'],
 ];
 
+/** A peer of a proxy that answers everything but `/wait`, whose host never does. */
+async function connected(t: ExecutionContext, manager: Partial<HttpManager> = {}) {
+  const silent = await rawOrigin(t, () => {});
+  const proxy = await TestProxy.http(
+    t,
+    [routeOf('/wait', forwardOf('silent')), ...routes],
+    [clusterOf('silent', [endpointOf(silent.port)])],
+    manager,
+  );
+  const peer = await Http2Peer.to(proxy.runtime.portOf('listener'));
+  t.teardown(() => peer.stop());
+  return { peer, proxy };
+}
+
 for (const [section, name, bytes, outcome] of cases) {
   test(`RFC ${section}: ${name}`, async (t) => {
-    const silent = await rawOrigin(t, () => {});
-    const proxy = await TestProxy.http(
-      t,
-      [routeOf('/wait', forwardOf('silent')), ...routes],
-      [clusterOf('silent', [endpointOf(silent.port)])],
-    );
-    const peer = await Http2Peer.to(proxy.runtime.portOf('listener'));
-    t.teardown(() => peer.stop());
+    const { peer, proxy } = await connected(t);
     peer.greet().send(...bytes);
     if (outcome === '200' || outcome === '400') {
       const head = await peer.next(1);
@@ -337,27 +345,17 @@ for (const [section, name, bytes, outcome] of cases) {
 }
 
 test('RFC 9113 §3.4: what is no preface is no connection', async (t) => {
-  const proxy = await TestProxy.http(t, routes, [], { codec: 'http2' });
-  const peer = await Http2Peer.to(proxy.runtime.portOf('listener'));
-  t.teardown(() => peer.stop());
+  const { peer } = await connected(t, { codec: 'http2' });
   t.is(await peer.send(Buffer.from('PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n'), frame(4, 0, 0)).ending(), 'GOAWAY 1');
 });
 
 test('RFC 9113 §3.4: another frame than SETTINGS behind the preface', async (t) => {
-  const proxy = await TestProxy.http(t, routes, []);
-  const peer = await Http2Peer.to(proxy.runtime.portOf('listener'));
-  t.teardown(() => peer.stop());
+  const { peer } = await connected(t);
   t.is(await peer.send(preface, get()).ending(), 'GOAWAY 1');
 });
 
-test('RFC 9113 §5.1.2: streams beyond the limit are refused, and may come later', async (t) => {
-  const proxy = await TestProxy.http(
-    t,
-    [routeOf('/', null, { direct: { status: 200, body: Buffer.from('hello') } })],
-    [],
-  );
-  const peer = await Http2Peer.to(proxy.runtime.portOf('listener'));
-  t.teardown(() => peer.stop());
+test('RFC 9113 §5.1.2: the limit of streams is told', async (t) => {
+  const { peer } = await connected(t);
   const told = (await peer.greet().next(4))!.payload;
   const limit = Array.from({ length: told.length / 6 }, (_, i) => [
     told.readUInt16BE(i * 6),
@@ -366,10 +364,15 @@ test('RFC 9113 §5.1.2: streams beyond the limit are refused, and may come later
   t.is(limit, 1024);
 });
 
+test('RFC 9113 §5.1.2: streams beyond the limit are refused, and may come later', async (t) => {
+  const { peer } = await connected(t, { http2: http2LimitsOf({ maxStreams: 2 }) });
+  t.is(await peer.greet().send(open(1), open(3), get(5)).ending(5), 'RST 7');
+  peer.send(frame(3, 0, 1, uint32(8)), get(7));
+  t.is((await peer.next(1, 7))?.payload[0], 0x88);
+});
+
 test('RFC 9113 §5.2: no more DATA than the windows allow, and the rest when they open', async (t) => {
-  const proxy = await TestProxy.http(t, routes, []);
-  const peer = await Http2Peer.to(proxy.runtime.portOf('listener'));
-  t.teardown(() => peer.stop());
+  const { peer } = await connected(t);
   peer.greet(settings([4, 1])).send(get());
   const size = () => peer.frames.filter(({ type }) => type === 0).reduce((sum, { payload }) => sum + payload.length, 0);
   await peer.until(() => size() === 1);
@@ -385,9 +388,7 @@ test('RFC 9113 §5.2: no more DATA than the windows allow, and the rest when the
 });
 
 test('RFC 9113 §6.7: PING is answered with its bytes', async (t) => {
-  const proxy = await TestProxy.http(t, routes, []);
-  const peer = await Http2Peer.to(proxy.runtime.portOf('listener'));
-  t.teardown(() => peer.stop());
+  const { peer } = await connected(t);
   const pong = await peer
     .greet()
     .send(frame(6, 0, 0, Buffer.from('lateen!!')))
@@ -458,14 +459,7 @@ const floods: ReadonlyArray<readonly [name: string, bytes: readonly Buffer[]]> =
 
 for (const [name, bytes] of floods) {
   test(`a flood of ${name} ends the connection`, async (t) => {
-    const silent = await rawOrigin(t, () => {});
-    const proxy = await TestProxy.http(
-      t,
-      [routeOf('/', forwardOf('silent'))],
-      [clusterOf('silent', [endpointOf(silent.port)])],
-    );
-    const peer = await Http2Peer.to(proxy.runtime.portOf('listener'));
-    t.teardown(() => peer.stop());
+    const { peer } = await connected(t);
     await peer
       .greet()
       .send(Buffer.concat(bytes))
@@ -475,9 +469,7 @@ for (const [name, bytes] of floods) {
 }
 
 test('a flood of PINGs whose answers are not read ends the connection', async (t) => {
-  const proxy = await TestProxy.http(t, routes, []);
-  const peer = await Http2Peer.to(proxy.runtime.portOf('listener'));
-  t.teardown(() => peer.stop());
+  const { peer, proxy } = await connected(t);
   peer.greet();
   await peer.next(4);
   peer.socket.pause();
@@ -488,9 +480,7 @@ test('a flood of PINGs whose answers are not read ends the connection', async (t
 });
 
 test('a bomb of table references is counted by what it decodes to', async (t) => {
-  const proxy = await TestProxy.http(t, routes, []);
-  const peer = await Http2Peer.to(proxy.runtime.portOf('listener'));
-  t.teardown(() => peer.stop());
+  const { peer, proxy } = await connected(t);
   const long = Buffer.concat([
     Buffer.from([0x40]),
     Buffer.from([1]),

@@ -17,8 +17,6 @@ export interface SessionUser {
   /** The peer's SETTINGS arrived. */
   onSettings(): void;
   onGoaway(lastStreamId: number, code: number): void;
-  /** The answer to a PING of this side. */
-  onPong(): void;
   /** A stream ended, in whatever way. */
   onStreamGone(stream: Http2Stream): void;
   /** The connection cannot go on: its streams were reset, GOAWAY with `code` was sent and the connection ended. */
@@ -46,7 +44,6 @@ export class Http2Sender {
   peerMaxStreams: number = Number.POSITIVE_INFINITY;
   protected peerWindowBytes: number = h2.defaultWindowBytes;
   protected peerFrameBytes: number = h2.defaultFrameBytes;
-  peerConnectProtocol = false;
   protected sendWindow: number = h2.defaultWindowBytes;
   protected receiveWindow: number = h2.defaultWindowBytes;
   private unreturned = 0;
@@ -110,7 +107,6 @@ export class Http2Sender {
     pseudo: { method: string; scheme: string; authority: string; path: string; protocol: string },
     block: HeaderBlock | null,
     edit: HeaderEdit,
-    endStream: boolean,
   ): number {
     if (!this.maySend(stream)) return 0;
     const { method, scheme, authority, path, protocol } = pseudo;
@@ -119,23 +115,17 @@ export class Http2Sender {
     const at = this.beginFrame();
     this.encoder.putRequest(method, scheme, authority, path, protocol);
     this.encoder.putFields(block, edit);
-    return this.endHeaders(stream, at, endStream);
+    return this.endHeaders(stream, at, false);
   }
 
   /** A response's head; returns its size in bytes. */
-  sendResponse(
-    stream: Http2Stream,
-    status: number,
-    block: HeaderBlock | null,
-    edit: HeaderEdit,
-    endStream: boolean,
-  ): number {
+  sendResponse(stream: Http2Stream, status: number, block: HeaderBlock | null, edit: HeaderEdit): number {
     if (!this.maySend(stream)) return 0;
     output.claim(this.transport, h2.frameHeaderBytes + HpackEncoder.bound(block, edit, 16));
     const at = this.beginFrame();
     this.encoder.putStatus(status);
     this.encoder.putFields(block, edit);
-    return this.endHeaders(stream, at, endStream);
+    return this.endHeaders(stream, at, false);
   }
 
   private maySend(stream: Http2Stream): boolean {

@@ -492,15 +492,13 @@ export class Http2Session extends Http2Sender implements Receiver {
       else this.peerFrameBytes = value;
     } else if (setting === h2.enableConnectProtocol) {
       if (value > 1) this.fail(h2.protocolError, 'http2.settings');
-      else this.peerConnectProtocol = value === 1;
     }
   }
 
   private takePing(bytes: Buffer, start: number, size: number, flags: number, id: number): void {
     if (id !== 0) this.fail(h2.protocolError, 'http2.stream_id');
     else if (size !== 8) this.fail(h2.frameSizeError, 'http2.frame_size_error');
-    else if ((flags & h2.ackFlag) !== 0) this.user.onPong();
-    else {
+    else if ((flags & h2.ackFlag) === 0) {
       this.noteControl();
       if (!this.over) h2.putPing(this.transport, true, bytes, start);
     }

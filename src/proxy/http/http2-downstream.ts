@@ -90,8 +90,6 @@ export class Http2Downstream implements SessionUser {
     if (this.session.streams.size === 0) this.close();
   }
 
-  onPong(): void {}
-
   onStreamGone(): void {
     if (this.session.streams.size > 0) return;
     this.quietTick = output.tick;

@@ -64,13 +64,12 @@ export class Http2Request implements StreamUser, ServerStream {
   }
 
   sendContinue(): void {
-    this.stream.session.sendResponse(this.stream, 100, null, edit.begin(null), false);
+    this.stream.session.sendResponse(this.stream, 100, null, edit.begin(null));
   }
 
   sendInterim(block: HeaderBlock): void {
     // 101 does not exist in HTTP/2 (RFC 9113 §8.6).
-    if (block.status !== 101)
-      this.stream.session.sendResponse(this.stream, block.status, block, edit.begin(block), false);
+    if (block.status !== 101) this.stream.session.sendResponse(this.stream, block.status, block, edit.begin(block));
   }
 
   sendHead(status: number, block: HeaderBlock | null, edit: HeaderEdit): number {
@@ -80,7 +79,7 @@ export class Http2Request implements StreamUser, ServerStream {
       edit.removeAdded('connection');
       edit.removeAdded('upgrade');
     }
-    const bytes = this.stream.session.sendResponse(this.stream, status === 101 ? 200 : status, block, edit, false);
+    const bytes = this.stream.session.sendResponse(this.stream, status === 101 ? 200 : status, block, edit);
     this.exchange.responseFieldCount = (block === null ? 0 : block.count) + edit.count;
     return bytes;
   }

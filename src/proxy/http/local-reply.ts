@@ -1,5 +1,7 @@
+import { encodeGrpcMessage } from '../../xds/grpc/status.ts';
 import { edit } from '../codec/header-edit.ts';
 import { output } from '../net/output.ts';
+import { grpcStatusOfHttp } from '../telemetry/grpc-status.ts';
 import type { ActiveExchange } from './active-exchange.ts';
 import { finish } from './finish.ts';
 import { addResponseHeaders } from './response-headers.ts';
@@ -45,23 +47,11 @@ export function localReply(
 
 /** gRPC callers are told in gRPC's own terms: 200 with grpc-status made from the HTTP status (gRPC's http-grpc-status-mapping). */
 function replyInGrpc(exchange: ActiveExchange, message: string, given: number | null): void {
-  const byStatus: Record<number, number> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 };
-  const code = given ?? byStatus[exchange.status] ?? 2;
+  const code = given ?? grpcStatusOfHttp(exchange.status);
   exchange.status = 200;
   edit.set('content-type', 'application/grpc');
   if (exchange.protocol === 'HTTP/2') edit.remove('content-length');
   else edit.set('content-length', '0');
   edit.set('grpc-status', String(code));
-  if (message !== '') edit.set('grpc-message', grpcMessage(message));
-}
-
-/** Percent-encodes what is not printable ASCII, and `%` (gRPC over HTTP/2, Responses). */
-function grpcMessage(message: string): string {
-  let text = '';
-  for (const byte of Buffer.from(message))
-    text +=
-      byte >= 32 && byte < 127 && byte !== 37
-        ? String.fromCharCode(byte)
-        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
-  return text;
+  if (message !== '') edit.set('grpc-message', encodeGrpcMessage(message));
 }

@@ -134,9 +134,7 @@ export function rewrittenPath(path: string, route: Route, forward: Forward): str
 function editForwarded(exchange: ActiveExchange): void {
   const { manager, request, connection } = exchange;
   if (manager.useRemoteAddress) {
-    const { ip } = connection.remote;
-    const before = edit.get('x-forwarded-for');
-    if (!manager.skipXffAppend) edit.set('x-forwarded-for', before === null ? ip : `${before},${ip}`);
+    if (!manager.skipXffAppend) edit.join('x-forwarded-for', connection.remote.ip, ',');
     if (!(manager.xffNumTrustedHops > 0 && request.find(forwardedProtoId) >= 0))
       edit.set('x-forwarded-proto', connection.tls ? 'https' : 'http');
     if (manager.appendForwardedPort && request.find(forwardedPortId) < 0)
@@ -197,10 +195,7 @@ export function editRequest(
   if (manager.underscores === 'drop')
     for (let i = 0; i < request.count; i++) if (request.nameHasUnderscore(i)) edit.skip(i);
   if (request.nominates) dropNominated(exchange, edit);
-  if (manager.via !== '') {
-    const before = edit.get('via');
-    edit.set('via', before === null ? manager.via : `${before}, ${manager.via}`);
-  }
+  if (manager.via !== '') edit.join('via', manager.via, ', ');
   // `te: trailers` alone means something beyond this hop (RFC 9110 §10.1.4).
   if (te >= 0 && request.value(te).toLowerCase().includes('trailers')) edit.add('te', 'trailers');
   editForwarded(exchange);
@@ -226,15 +221,12 @@ export function editRequest(
   }
   if (path !== exchange.path) exchange.noteRequestHeader('x-envoy-original-path', exchange.path);
   if (authority !== exchange.authority) exchange.noteRequestHeader('x-envoy-original-host', exchange.authority);
-  if (forward.appendXForwardedHost && authority !== exchange.authority) {
-    const before = edit.get('x-forwarded-host');
-    edit.set('x-forwarded-host', before === null ? exchange.authority : `${before},${exchange.authority}`);
-  }
-  if (virtualHost.specificWins) mutate(virtualHost.requestHeaders, edit, exchange, noteRequest);
-  if (virtualHost.specificWins) mutate(route.requestHeaders, edit, exchange, noteRequest);
-  mutate(weighted.requestHeaders, edit, exchange, noteRequest);
-  if (!virtualHost.specificWins) mutate(route.requestHeaders, edit, exchange, noteRequest);
-  if (!virtualHost.specificWins) mutate(virtualHost.requestHeaders, edit, exchange, noteRequest);
+  if (forward.appendXForwardedHost && authority !== exchange.authority)
+    edit.join('x-forwarded-host', exchange.authority, ',');
+  const { specificWins } = virtualHost;
+  mutate((specificWins ? virtualHost : weighted).requestHeaders, edit, exchange, noteRequest);
+  mutate(route.requestHeaders, edit, exchange, noteRequest);
+  mutate((specificWins ? weighted : virtualHost).requestHeaders, edit, exchange, noteRequest);
   const named = addedHost();
   if (named !== null) {
     authority = named;

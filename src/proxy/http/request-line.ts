@@ -1,5 +1,5 @@
 import type { HeaderBlock } from '../codec/header-block.ts';
-import { internName } from '../codec/header-names.ts';
+import { knownId } from '../codec/header-names.ts';
 import type { FieldSection } from '../codec/hpack-decoder.ts';
 import { targetByte } from '../codec/syntax.ts';
 import type { ActiveExchange } from './active-exchange.ts';
@@ -58,7 +58,7 @@ export function readTarget(exchange: ActiveExchange, block: HeaderBlock): string
 }
 
 const upgradeName = Buffer.from('upgrade');
-const upgradeId = internName('upgrade');
+const upgradeId = knownId('upgrade');
 
 function badPath(path: string): boolean {
   for (let i = 0; i < path.length; i++) if (targetByte[path.charCodeAt(i)] !== 1) return true;

@@ -45,17 +45,12 @@ export function addResponseHeaders(exchange: ActiveExchange, edit: HeaderEdit, w
   const cors = route?.forward?.cors ?? null;
   if (cors !== null) addCorsHeaders(exchange, cors, edit);
   const specificWins = virtualHost?.specificWins ?? false;
-  if (virtualHost !== null && specificWins) mutate(virtualHost.responseHeaders, edit, exchange, noteResponse);
-  if (route !== null && specificWins) mutate(route.responseHeaders, edit, exchange, noteResponse);
-  if (weighted !== null) mutate(weighted.responseHeaders, edit, exchange, noteResponse);
-  if (route !== null && !specificWins) mutate(route.responseHeaders, edit, exchange, noteResponse);
-  if (virtualHost !== null && !specificWins) mutate(virtualHost.responseHeaders, edit, exchange, noteResponse);
+  mutate((specificWins ? virtualHost : weighted)?.responseHeaders ?? null, edit, exchange, noteResponse);
+  mutate(route?.responseHeaders ?? null, edit, exchange, noteResponse);
+  mutate((specificWins ? weighted : virtualHost)?.responseHeaders ?? null, edit, exchange, noteResponse);
   if (virtualHost?.attemptCountInResponse && exchange.attempts > 0)
     edit.set('x-envoy-attempt-count', String(exchange.attempts));
-  if (manager.via !== '') {
-    const before = edit.get('via');
-    edit.set('via', before === null ? manager.via : `${before}, ${manager.via}`);
-  }
+  if (manager.via !== '') edit.join('via', manager.via, ', ');
   if (manager.requestIdInResponse) {
     const id = exchange.header('x-request-id');
     if (id !== null) edit.set('x-request-id', id);

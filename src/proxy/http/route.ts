@@ -1,5 +1,6 @@
 /** The routing decision: a pure function of the table and the request's facts. */
 import type { Route, RouteTable, VirtualHost } from '../config/table.ts';
+import { isGrpcContentType } from '../telemetry/grpc-status.ts';
 import type { RequestFacts } from './facts.ts';
 import { matchesHeader, matchesPath, pathOnly, queryParameters } from './match.ts';
 
@@ -83,7 +84,7 @@ function firstRoute(host: VirtualHost, facts: RequestFacts, trace: RouteTrace | 
         continue candidates;
       }
     }
-    if (match.grpcOnly && !isGrpc(facts)) {
+    if (match.grpcOnly && !isGrpcContentType(facts.header('content-type'))) {
       trace?.route(route, 'grpc', facts.header('content-type') ?? '');
       continue;
     }
@@ -95,9 +96,4 @@ function firstRoute(host: VirtualHost, facts: RequestFacts, trace: RouteTrace | 
     return route;
   }
   return null;
-}
-
-function isGrpc(facts: RequestFacts): boolean {
-  const type = facts.header('content-type');
-  return type !== null && (type === 'application/grpc' || type.startsWith('application/grpc+'));
 }

@@ -1,31 +1,14 @@
-/** gRPC status codes as logs and filters name them (gRPC: statuscodes.md). */
-const snakeNames = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-];
+import { grpcStatusNames } from '../../xds/grpc/status.ts';
 
 const camel = (snake: string): string =>
   snake.toLowerCase().replace(/(?:^|_)(.)/g, (_, letter) => letter.toUpperCase());
 
 /** Envoy writes these two in its own way. */
-const camelNames = snakeNames.map((name) => (name === 'OK' ? 'OK' : name === 'CANCELLED' ? 'Canceled' : camel(name)));
+const camelNames = grpcStatusNames.map((name) =>
+  name === 'OK' ? 'OK' : name === 'CANCELLED' ? 'Canceled' : camel(name),
+);
 
-export const grpcSnakeName = (status: number): string => snakeNames[status] ?? `${status}`;
+export const grpcSnakeName = (status: number): string => grpcStatusNames[status] ?? `${status}`;
 export const grpcCamelName = (status: number): string => camelNames[status] ?? `${status}`;
 
 /** What a response without grpc-status means to a gRPC caller (gRPC: http-grpc-status-mapping.md, as Envoy reads it). */

@@ -9,7 +9,7 @@ import { emitting, isExchange, type LogSubject } from './access-log.ts';
 import { addressOperators } from './address-operators.ts';
 import { byteOperators } from './byte-operators.ts';
 import { durationOperators } from './duration-operators.ts';
-import { grpcCamelName, grpcSnakeName, grpcStatusOfHttp, isGrpcContentType } from './grpc-status.ts';
+import { grpcCamelName, grpcSnakeName, grpcStatusOfHttp } from './grpc-status.ts';
 import { headerOperators } from './header-operators.ts';
 import { metadataOperators } from './metadata-operators.ts';
 import { type Command, choice, command, type Operator, orNull, plain } from './operator.ts';
@@ -26,7 +26,7 @@ const ofExchange = (read: (exchange: Exchange) => string | null): Command =>
 
 /** The status that a gRPC caller sees; null for requests that are not gRPC (Envoy: validate_grpc_header_before_log_grpc_status). */
 export function grpcStatus(exchange: Exchange): number | null {
-  return isGrpcContentType(exchange.header('content-type')) ? grpcStatusAnyway(exchange) : null;
+  return exchange.grpc ? grpcStatusAnyway(exchange) : null;
 }
 
 /** What the answer would mean to a gRPC caller, whoever asked; null without an answer. */

@@ -1,20 +1,14 @@
-import type { TLSSocket } from 'node:tls';
 import { BodyReader } from '../codec/body.ts';
 import { type HeadLimits, needMore } from '../codec/head.ts';
 import { HeadReader } from '../codec/head-reader.ts';
 import { type HeaderBlock, returnBlock, takeBlock } from '../codec/header-block.ts';
 import { putBody, putLastChunk, putRequestHead } from '../codec/http1.ts';
-import type { UpstreamFacts, UpstreamTlsFacts } from '../http/exchange.ts';
-import { type Address, unknownAddress, unmapped } from '../net/connection.ts';
-import { upstreamTls } from '../net/identity.ts';
-import { output } from '../net/output.ts';
-import type { Transport } from '../net/transport.ts';
-import { Histogram } from '../telemetry/histogram.ts';
+import type { UpstreamFacts } from '../http/exchange.ts';
 import type { ClusterPool } from './cluster.ts';
-import { nextConnectionId } from './connection-id.ts';
-import { type DialReceiver, dial, failureText } from './dial.ts';
-import { dialTarget, type Host } from './host.ts';
+import { type DialReceiver, failureText } from './dial.ts';
+import type { Host } from './host.ts';
 import type { PooledConnection, RequestHead, ResetReason, UpstreamCall, UpstreamStream } from './upstream-call.ts';
+import { UpstreamConnection } from './upstream-connection.ts';
 
 /** Methods whose requests have no content as a rule: they need not say that there is none (RFC 9110 §8.6). */
 const bodiless = new Set(['GET', 'HEAD', 'DELETE', 'TRACE', 'CONNECT']);
@@ -27,29 +21,15 @@ const responseLimits: HeadLimits = { maxBytes: 65_536, maxFields: 200 };
  *     connecting → idle ⇄ busy (request and response) → closed
  *                          └→ tunnel (after 101) → closed
  */
-export class Http1Upstream implements DialReceiver, UpstreamFacts, UpstreamCall, PooledConnection {
-  readonly id: number = nextConnectionId();
+export class Http1Upstream extends UpstreamConnection implements DialReceiver, UpstreamCall, PooledConnection {
   readonly protocol = 'HTTP/1.1';
-  readonly address: Address;
-  readonly pool: ClusterPool;
-  readonly host: Host;
-  readonly transport: Transport;
   stream: UpstreamStream | null;
   /** Asked when the connection stands and has no stream: the request that dialled several hosts may take it. */
   claim: ((call: UpstreamCall) => boolean) | null = null;
-  /** This side's address, once connected. */
-  local: Address = unknownAddress;
   ready = false;
   requests = 0;
-  /** When it was begun, and when it stood. */
-  readonly dialTick: number = performance.now();
-  connectedTick = -1;
   /** It was ended under a request. */
   endedBusy = false;
-  /** Read when someone asks, and kept: a closed socket tells nothing. */
-  private tlsFacts: UpstreamTlsFacts | null = null;
-  private countedRead = 0;
-  private countedWritten = 0;
   private reader = new HeadReader(false);
   private body = new BodyReader();
   private block: HeaderBlock | null = null;
@@ -62,11 +42,8 @@ export class Http1Upstream implements DialReceiver, UpstreamFacts, UpstreamCall,
   private closeAfter = false;
 
   constructor(pool: ClusterPool, host: Host, stream: UpstreamStream, authority: string) {
-    this.pool = pool;
-    this.host = host;
-    this.address = host.address;
+    super(pool, host, 'http1', authority);
     this.stream = stream;
-    this.transport = dial(dialTarget(pool.config, host, 'http1', authority), pool.secrets, host.sessions, this);
   }
 
   get facts(): UpstreamFacts {
@@ -85,16 +62,8 @@ export class Http1Upstream implements DialReceiver, UpstreamFacts, UpstreamCall,
     return this.claim !== null && !this.transport.socket.destroyed;
   }
 
-  get stood(): boolean {
-    return this.connectedTick >= 0;
-  }
-
   get busy(): boolean {
     return this.stream !== null || this.endedBusy;
-  }
-
-  get endedByPeer(): boolean {
-    return this.transport.ended;
   }
 
   sendHead(head: RequestHead): number {
@@ -145,10 +114,6 @@ export class Http1Upstream implements DialReceiver, UpstreamFacts, UpstreamCall,
     this.transport.resume();
   }
 
-  probe(afterMs: number): void {
-    this.transport.socket.setKeepAlive(true, afterMs);
-  }
-
   destroy(): void {
     this.transport.destroy();
   }
@@ -160,31 +125,9 @@ export class Http1Upstream implements DialReceiver, UpstreamFacts, UpstreamCall,
     this.transport.destroy();
   }
 
-  get tls(): UpstreamTlsFacts | null {
-    if (this.host.tls === null) return null;
-    this.tlsFacts ??= upstreamTls(this.transport.socket as TLSSocket);
-    return this.tlsFacts;
-  }
-
-  /** Adds what has passed since it was last asked to the cluster's counters. */
-  countBytes(): void {
-    const { counters } = this.pool;
-    const { bytesRead, bytesWritten } = this.transport;
-    counters.upstreamCxRxBytesTotal += bytesRead - this.countedRead;
-    counters.upstreamCxTxBytesTotal += bytesWritten - this.countedWritten;
-    this.countedRead = bytesRead;
-    this.countedWritten = bytesWritten;
-  }
-
   onConnect(): void {
     this.ready = true;
-    this.connectedTick = output.tick;
-    this.pool.stood();
-    const { counters } = this.pool;
-    counters.upstreamCxConnectMs ??= new Histogram();
-    counters.upstreamCxConnectMs.add(output.tick - this.dialTick);
-    const { socket } = this.transport;
-    this.local = { ip: unmapped(socket.localAddress ?? ''), port: socket.localPort ?? 0 };
+    this.noteConnected();
     const { stream, claim } = this;
     this.claim = null;
     if (stream !== null) stream.onReady();

@@ -6,17 +6,14 @@ import { cancelled, noError, refusedStream } from '../codec/http2-frames.ts';
 import type { SessionUser } from '../codec/http2-sender.ts';
 import { Http2Session } from '../codec/http2-session.ts';
 import type { Http2Stream, StreamUser } from '../codec/http2-stream.ts';
-import type { UpstreamFacts, UpstreamTlsFacts } from '../http/exchange.ts';
-import { type Address, unknownAddress, unmapped } from '../net/connection.ts';
-import { upstreamTls } from '../net/identity.ts';
+import type { UpstreamFacts } from '../http/exchange.ts';
+import type { Address } from '../net/connection.ts';
 import { output } from '../net/output.ts';
-import type { Transport } from '../net/transport.ts';
-import { Histogram } from '../telemetry/histogram.ts';
 import type { ClusterPool } from './cluster.ts';
-import { nextConnectionId } from './connection-id.ts';
-import { type DialReceiver, dial, failureText } from './dial.ts';
-import { dialTarget, type Host } from './host.ts';
+import { type DialReceiver, failureText } from './dial.ts';
+import type { Host } from './host.ts';
 import type { PooledConnection, RequestHead, UpstreamCall, UpstreamStream } from './upstream-call.ts';
+import { UpstreamConnection } from './upstream-connection.ts';
 
 /** Until the peer has told how many streams it takes, it is not given more (RFC 9113 §6.5.2 advises no less than 100). */
 const unsettledStreams = 100;
@@ -26,16 +23,8 @@ const unsettledStreams = 100;
  *
  *     connecting ─ calls wait ─► open ─ calls come and go ─► leaving (GOAWAY, used up, retired) ─► closed
  */
-export class Http2Upstream implements DialReceiver, SessionUser, UpstreamFacts, PooledConnection {
-  readonly id: number = nextConnectionId();
+export class Http2Upstream extends UpstreamConnection implements DialReceiver, SessionUser, PooledConnection {
   readonly protocol = 'HTTP/2';
-  readonly address: Address;
-  readonly pool: ClusterPool;
-  readonly host: Host;
-  readonly transport: Transport;
-  readonly dialTick: number = performance.now();
-  connectedTick = -1;
-  local: Address = unknownAddress;
   session: Http2Session | null = null;
   /** Calls that wait for the connection to stand. */
   private waiting: Http2Call[] = [];
@@ -46,41 +35,21 @@ export class Http2Upstream implements DialReceiver, SessionUser, UpstreamFacts, 
   idleSinceTick = -1;
   private closed = false;
   private wasBusy = false;
-  private tlsFacts: UpstreamTlsFacts | null = null;
-  private countedRead = 0;
-  private countedWritten = 0;
 
   constructor(pool: ClusterPool, host: Host, authority: string) {
-    this.pool = pool;
-    this.host = host;
-    this.address = host.address;
-    this.transport = dial(dialTarget(pool.config, host, 'http2', authority), pool.secrets, host.sessions, this);
+    super(pool, host, 'http2', authority);
   }
 
   get ready(): boolean {
     return this.session !== null;
   }
 
-  get stood(): boolean {
-    return this.connectedTick >= 0;
-  }
-
   get busy(): boolean {
     return this.wasBusy || this.calls > 0;
   }
 
-  get endedByPeer(): boolean {
-    return this.transport.ended;
-  }
-
   get connecting(): number {
     return this.waiting.length;
-  }
-
-  get tls(): UpstreamTlsFacts | null {
-    if (this.host.tls === null) return null;
-    this.tlsFacts ??= upstreamTls(this.transport.socket as TLSSocket);
-    return this.tlsFacts;
   }
 
   /** Whether another call fits. */
@@ -117,14 +86,8 @@ export class Http2Upstream implements DialReceiver, SessionUser, UpstreamFacts, 
   }
 
   onConnect(): void {
-    this.connectedTick = output.tick;
-    this.pool.stood();
-    const { counters } = this.pool;
-    counters.upstreamCxConnectMs ??= new Histogram();
-    counters.upstreamCxConnectMs.add(output.tick - this.dialTick);
-    const { socket } = this.transport;
-    this.local = { ip: unmapped(socket.localAddress ?? ''), port: socket.localPort ?? 0 };
-    const spoken = this.host.tls === null ? '' : (socket as TLSSocket).alpnProtocol || '';
+    this.noteConnected();
+    const spoken = this.host.tls === null ? '' : (this.transport.socket as TLSSocket).alpnProtocol || '';
     if (this.pool.config.http === 'alpn' && spoken !== 'h2') {
       this.giveWay();
       return;
@@ -183,8 +146,6 @@ export class Http2Upstream implements DialReceiver, SessionUser, UpstreamFacts, 
     if (this.calls === 0) this.destroy();
   }
 
-  onPong(): void {}
-
   onStreamGone(): void {}
 
   onFault(): void {
@@ -216,20 +177,6 @@ export class Http2Upstream implements DialReceiver, SessionUser, UpstreamFacts, 
       this.pool.counters.upstreamRqPendingFailureEject++;
       call.failed(timedOut ? 'connection timeout' : 'remote connection failure', failureText(error));
     }
-  }
-
-  /** Adds what has passed since it was last asked to the cluster's counters. */
-  countBytes(): void {
-    const { counters } = this.pool;
-    const { bytesRead, bytesWritten } = this.transport;
-    counters.upstreamCxRxBytesTotal += bytesRead - this.countedRead;
-    counters.upstreamCxTxBytesTotal += bytesWritten - this.countedWritten;
-    this.countedRead = bytesRead;
-    this.countedWritten = bytesWritten;
-  }
-
-  probe(afterMs: number): void {
-    this.transport.socket.setKeepAlive(true, afterMs);
   }
 
   /** Ends it, with a GOAWAY when there is somebody to tell. */
@@ -313,7 +260,7 @@ export class Http2Call implements UpstreamCall, StreamUser {
     pseudo.path = bare ? '' : head.path;
     pseudo.protocol = head.upgrade;
     lastHead.fields = block.count + edit.count;
-    return stream.session.sendRequest(stream, pseudo, block, edit, false);
+    return stream.session.sendRequest(stream, pseudo, block, edit);
   }
 
   sendBody(bytes: Buffer, start: number, end: number): void {

@@ -14,6 +14,9 @@ import { createSecureContext, type PeerCertificate, type TLSSocket } from 'node:
 import { frameMessage, MessageReader } from './message.ts';
 import { encodeGrpcMessage, GrpcError, grpcCodes } from './status.ts';
 
+/** Of an error's text; the rest of it is for the log of this side. */
+const maxMessageCharacters = 4096;
+
 /** PEM. `clientRoots` are those whose client certificates count as verified. */
 export interface ServerIdentity {
   chain: string;
@@ -195,7 +198,7 @@ function serveCall(
     if (stream.destroyed) return;
     const status = {
       'grpc-status': String(grpcCodes[error?.code ?? 'ok']),
-      ...(error ? { 'grpc-message': encodeGrpcMessage(error.message) } : {}),
+      ...(error ? { 'grpc-message': encodeGrpcMessage(error.message.slice(0, maxMessageCharacters)) } : {}),
     };
     if (!stream.headersSent) {
       stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...status }, { endStream: true });

@@ -15,6 +15,27 @@ export const grpcCodes = {
   unauthenticated: 16,
 } as const;
 
+/** Every code's name as configuration and logs write it, in the order of their numbers (gRPC: statuscodes.md). */
+export const grpcStatusNames: readonly string[] = [
+  'OK',
+  'CANCELLED',
+  'UNKNOWN',
+  'INVALID_ARGUMENT',
+  'DEADLINE_EXCEEDED',
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED',
+  'FAILED_PRECONDITION',
+  'ABORTED',
+  'OUT_OF_RANGE',
+  'UNIMPLEMENTED',
+  'INTERNAL',
+  'UNAVAILABLE',
+  'DATA_LOSS',
+  'UNAUTHENTICATED',
+];
+
 export type GrpcCodeName = keyof typeof grpcCodes;
 
 const names = new Map<number, GrpcCodeName>(
@@ -45,7 +66,7 @@ export function codeOfHttpStatus(status: number): GrpcCodeName {
 
 /** `grpc-message` holds printable ASCII, the rest percent-encoded (gRPC over HTTP/2, "Percent-Byte-Encoded"). */
 export function encodeGrpcMessage(message: string): string {
-  return Buffer.from(message.slice(0, 4096)).reduce(
+  return Buffer.from(message).reduce(
     (text, byte) =>
       text +
       (byte < 0x20 || byte > 0x7e || byte === 0x25
