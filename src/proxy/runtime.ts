@@ -4,7 +4,7 @@
  */
 import type { Listener, Overload, Table } from './config/table.ts';
 import type { Telemetry } from './http/exchange.ts';
-import type { Plane } from './http/plane.ts';
+import type { LocalNode, Plane } from './http/plane.ts';
 import { type Interception, type Place, placesOf } from './net/interception.ts';
 import { type Acceptor, BoundListener, type ConnectionCounters } from './net/listener.ts';
 import { originalDstFailure } from './net/original-dst.ts';
@@ -18,6 +18,8 @@ export interface RuntimeOptions {
   readonly table: Table;
   readonly secrets: Secrets;
   readonly telemetry: Telemetry;
+  /** Default: nameless. */
+  readonly node?: LocalNode;
   /** Connections at a time, over all listeners; more are closed and counted. Default 50,000. */
   readonly maxConnections?: number;
   readonly overload?: Overload | null;
@@ -37,6 +39,7 @@ const warmPollMs = 10;
 
 export class Runtime implements Plane {
   table: Table;
+  readonly node: LocalNode;
   readonly secrets: Secrets;
   readonly telemetry: Telemetry;
   readonly statistics: Statistics = new Statistics();
@@ -53,6 +56,7 @@ export class Runtime implements Plane {
 
   constructor(options: RuntimeOptions) {
     this.table = { version: 0, listeners: new Map(), clusters: new Map(), routeTables: new Map() };
+    this.node = options.node ?? { id: '', cluster: '', zone: '' };
     this.secrets = options.secrets;
     this.telemetry = options.telemetry;
     this.interception = options.interception ?? null;

@@ -25,12 +25,9 @@ export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number,
   const startedAtMs = Date.now();
   const workload = workloadOfNode(node?.metadata);
   const metrics = workload && new IstioMetrics({ workload, principal: '' });
-  const telemetry = new ProxyTelemetry({
-    metrics,
-    node: { id: node?.id ?? '', cluster: node?.cluster ?? '', zone: node?.locality?.zone ?? '' },
-    secrets,
-  });
-  const runtime = await createRuntime({ table, secrets, telemetry, overload: bootstrap.overload });
+  const self = { id: node?.id ?? '', cluster: node?.cluster ?? '', zone: node?.locality?.zone ?? '' };
+  const telemetry = new ProxyTelemetry({ metrics, node: self, secrets });
+  const runtime = await createRuntime({ table, node: self, secrets, telemetry, overload: bootstrap.overload });
   const lifecycle = new Lifecycle({
     beginDrain() {
       runtime.draining = true;

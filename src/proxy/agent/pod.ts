@@ -68,13 +68,11 @@ export async function startPod(environment: Environment, log: Log, at: string | 
   });
   const workload = workloadOfNode(environment.metadata);
   const istioMetrics = workload && new IstioMetrics({ workload, principal: environment.identity });
-  const telemetry = new ProxyTelemetry({
-    metrics: istioMetrics,
-    node: { id: environment.nodeId, cluster: environment.cluster, zone: '' },
-    secrets,
-  });
+  const self = { id: environment.nodeId, cluster: environment.cluster, zone: '' };
+  const telemetry = new ProxyTelemetry({ metrics: istioMetrics, node: self, secrets });
   const runtime = await createRuntime({
     table: emptyTable,
+    node: self,
     secrets,
     telemetry,
     interception,

@@ -113,6 +113,22 @@ export class HeaderBlock {
     this.complete();
   }
 
+  /** Takes a field out of a block that is complete. */
+  delete(index: number): void {
+    const { at, ids } = this;
+    const start = at[index * 4];
+    const next = index + 1 < this.count ? at[(index + 1) * 4] : this.length - 2;
+    const gap = next - start;
+    this.bytes.copyWithin(start, next, this.length);
+    this.length -= gap;
+    this.count--;
+    ids.copyWithin(index, index + 1, this.count + 1);
+    at.copyWithin(index * 4, (index + 1) * 4, (this.count + 1) * 4);
+    for (let i = index * 4; i < this.count * 4; i++) at[i] -= gap;
+    if (this.host === index) this.host = -1;
+    else if (this.host > index) this.host--;
+  }
+
   /** Puts `; value` behind a field's value: the crumbs of a cookie (RFC 9113 §8.2.3). */
   extend(index: number, value: Uint8Array): void {
     this.room(value.length + 4);

@@ -74,8 +74,7 @@ export function compileLogFilter(field: Field, message: FilterMessage): AccessLo
       return () => types.has(emitting.type) !== value.exclude;
     }
     case 'notHealthCheckFilter':
-      // Envoy's health checkers say who they are.
-      return (subject) => !(isExchange(subject) && subject.header('user-agent')?.startsWith('Envoy/HC') === true);
+      return (subject) => !(isExchange(subject) && subject.healthCheck);
     default:
       field.fail(kind ? `${fieldName(kind)} is not supported` : 'is empty');
       return always;

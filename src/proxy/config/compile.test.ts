@@ -68,7 +68,7 @@ test('every problem of a resource is told, with the path of its field', (t) => {
         typed_config: {
           '@type': 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault',
           abort: { http_status: 42 },
-          max_active_faults: 3,
+          abort_percent_runtime: 'x',
         },
       },
       {
@@ -85,7 +85,7 @@ test('every problem of a resource is told, with the path of its field', (t) => {
   t.deepEqual(result.ok ? [] : result.problems, [
     'listener virtualInbound: filter_chain_matcher: is not supported',
     'listener virtualInbound: address.socket_address.address: "nowhere" is no IP address',
-    `${chain}.http_filters[0].typed_config.max_active_faults: is not supported`,
+    `${chain}.http_filters[0].typed_config.abort_percent_runtime: is not supported`,
     `${chain}.http_filters[0].typed_config.abort.http_status: 42 is not between 200 and 599`,
     `${chain}.http_filters[1].typed_config: type envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy is not supported`,
   ]);

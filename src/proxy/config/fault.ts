@@ -12,7 +12,9 @@ export function millionths(percent: FractionalPercent | undefined, absent: numbe
   return percent ? Math.min(1_000_000, percent.numerator * (perUnit[percent.denominator] ?? 10_000)) : absent;
 }
 
-const known = words('delay abort headers disable_downstream_cluster_stats');
+const known = words(
+  'delay abort headers upstream_cluster downstream_nodes max_active_faults disable_downstream_cluster_stats',
+);
 
 /** Null when nothing is injected. */
 export function compileFault(field: Field, fault: HTTPFault): Fault | null {
@@ -39,5 +41,8 @@ export function compileFault(field: Field, fault: HTTPFault): Fault | null {
     delay: delayed,
     abort: aborted,
     headers: fault.headers.map((h, i) => compileHeader(field.at('headers', i), h)),
+    upstreamCluster: fault.upstreamCluster,
+    downstreamNodes: fault.downstreamNodes.length > 0 ? new Set(fault.downstreamNodes) : null,
+    maxActive: fault.maxActiveFaults ?? Number.POSITIVE_INFINITY,
   };
 }

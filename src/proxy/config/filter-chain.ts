@@ -65,8 +65,7 @@ export function compileChain(
       'stats.PluginConfig': () => {},
       [RBACSchema.typeName]: (config, any) => {
         const message = unpack(config, any, RBACSchema);
-        const rbac = message && compileRbac(config, message);
-        if (rbac) networkRbac.push(rbac);
+        if (message) networkRbac.push(...compileRbac(config, message));
       },
       [HttpConnectionManagerSchema.typeName]: (config, any) => {
         const message = unpack(config, any, HttpConnectionManagerSchema);
@@ -133,7 +132,7 @@ function compileMatch(field: Field, match: FilterChainMatch | undefined): ChainM
 
 function compileTcp(field: Field, message: TcpProxyMessage, clusterBySni: boolean): TcpProxy {
   field.only(TcpProxySchema, message, knownTcp);
-  const plain = { requestHeaders: null, responseHeaders: null, hostRewrite: null };
+  const plain = { requestHeaders: null, responseHeaders: null, hostRewrite: null, filters: null };
   const specifier = message.clusterSpecifier;
   let clusters: WeightedCluster[] = [];
   if (specifier.case === 'cluster') clusters = [{ cluster: specifier.value, weight: 1, ...plain }];

@@ -11,8 +11,9 @@ import type { RegexMatchAndSubstitute } from '../../xds/gen/envoy/type/matcher/v
 import { millionths } from './fault.ts';
 import { durationMs, type Field, words } from './field.ts';
 import { compileMutation } from './header-mutation.ts';
+import { compileRouteFilters } from './http-filters.ts';
 import { compileHeader } from './string-match.ts';
-import type { Cors, Forward, HashPolicy, RetryPolicy, WeightedCluster } from './table.ts';
+import type { Forward, HashPolicy, RetryPolicy, RouteFilters, WeightedCluster } from './table.ts';
 
 const known =
   words(`cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite
@@ -26,12 +27,12 @@ const notFoundStatus = [503, 404, 500] as const;
 export interface Inherited {
   retry: RetryPolicyMessage | undefined;
   mirrors: readonly RouteAction_RequestMirrorPolicy[];
-  cors: Cors | null;
+  filters: RouteFilters | null;
 }
 
 export function compileForward(field: Field, action: RouteAction, inherited: Inherited): Forward {
   field.only(RouteActionSchema, action, known);
-  const clusters = compileClusters(field, action);
+  const clusters = compileClusters(field, action, inherited.filters);
   const host = action.hostRewriteSpecifier;
   const retry = action.retryPolicy ?? inherited.retry;
   const mirrors = action.requestMirrorPolicies.length > 0 ? action.requestMirrorPolicies : inherited.mirrors;
@@ -68,13 +69,17 @@ export function compileForward(field: Field, action: RouteAction, inherited: Inh
       action.upgradeConfigs.length > 0
         ? new Set(action.upgradeConfigs.filter((u) => u.enabled !== false).map((u) => u.upgradeType.toLowerCase()))
         : null,
-    cors: inherited.cors,
+    clustersHaveFilters: clusters.some((cluster) => cluster.filters !== null),
     clusterNotFoundStatus: notFoundStatus[action.clusterNotFoundResponseCode] ?? 503,
   };
 }
 
-function compileClusters(field: Field, { clusterSpecifier: specifier }: RouteAction): WeightedCluster[] {
-  const plain = { weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null };
+function compileClusters(
+  field: Field,
+  { clusterSpecifier: specifier }: RouteAction,
+  filters: RouteFilters | null,
+): WeightedCluster[] {
+  const plain = { weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null, filters: null };
   switch (specifier.case) {
     case 'cluster':
       if (!specifier.value) field.at('cluster').fail('is empty');
@@ -82,14 +87,18 @@ function compileClusters(field: Field, { clusterSpecifier: specifier }: RouteAct
     case 'clusterHeader':
       return [];
     case 'weightedClusters':
-      return compileWeights(field.at('weighted_clusters'), specifier.value);
+      return compileWeights(field.at('weighted_clusters'), specifier.value, filters);
     default:
       field.fail(specifier.case ? `${specifier.case} is not supported` : 'names no cluster');
       return [];
   }
 }
 
-function compileWeights(field: Field, weighted: WeightedClusterMessage): WeightedCluster[] {
+function compileWeights(
+  field: Field,
+  weighted: WeightedClusterMessage,
+  filters: RouteFilters | null,
+): WeightedCluster[] {
   const clusters = weighted.clusters.map((c, i): WeightedCluster => {
     const at = field.at('clusters', i);
     if (!c.name) at.at('name').fail('is empty');
@@ -99,6 +108,10 @@ function compileWeights(field: Field, weighted: WeightedClusterMessage): Weighte
       requestHeaders: compileMutation(at, 'request_headers', c.requestHeadersToAdd, c.requestHeadersToRemove),
       responseHeaders: compileMutation(at, 'response_headers', c.responseHeadersToAdd, c.responseHeadersToRemove),
       hostRewrite: c.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? c.hostRewriteSpecifier.value : null,
+      filters:
+        Object.keys(c.typedPerFilterConfig).length === 0
+          ? null
+          : compileRouteFilters(at, c.typedPerFilterConfig, filters),
     };
   });
   if (clusters.every((c) => c.weight === 0)) field.fail('the weights add up to 0');

@@ -1,7 +1,9 @@
+import type { HeaderMutation as MutationMessage } from '../../xds/gen/envoy/config/common/mutation_rules/v3/mutation_rules_pb.js';
 import type { HeaderValueOption } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { Mutations } from '../../xds/gen/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js';
 import { textFormat } from '../telemetry/format.ts';
 import type { Field } from './field.ts';
-import type { HeaderMutation, HeaderValue } from './table.ts';
+import type { HeaderMutation, HeaderMutations, HeaderValue } from './table.ts';
 
 const actions = ['append', 'addIfAbsent', 'overwrite', 'overwriteIfExists'] as const;
 
@@ -47,6 +49,40 @@ function compileHeaderValue(field: Field, text: string): HeaderValue {
     field.fail((error as Error).message);
     return '';
   }
+}
+
+/** Of a header mutation filter. Its changes are made in the order given (Envoy: HeaderMutations). */
+export function compileMutations(field: Field, message: Mutations | undefined): HeaderMutations {
+  return {
+    request: compileSteps(field.at('request_mutations'), 'request_headers', message?.requestMutations ?? []),
+    response: compileSteps(field.at('response_mutations'), 'response_headers', message?.responseMutations ?? []),
+  };
+}
+
+/** In as few steps as keep their order: within one, removals come before additions. */
+function compileSteps(
+  field: Field,
+  prefix: 'request_headers' | 'response_headers',
+  messages: readonly MutationMessage[],
+): HeaderMutation[] {
+  const steps: HeaderMutation[] = [];
+  let last: { add: HeaderMutation['add'][number][]; remove: string[] } | null = null;
+  for (const [i, { action }] of messages.entries()) {
+    const at = field.at(`[${i}]`);
+    if (action.case === undefined) at.fail('has neither append nor remove');
+    const compiled =
+      action.case === 'append'
+        ? compileMutation(at, prefix, [action.value], [])
+        : compileMutation(at, prefix, [], [action.value ?? '']);
+    if (compiled === null) continue;
+    if (last === null || (last.add.length > 0 && compiled.remove.length > 0)) {
+      last = { add: [], remove: [] };
+      steps.push(last);
+    }
+    last.add.push(...compiled.add);
+    last.remove.push(...compiled.remove);
+  }
+  return steps;
 }
 
 /** First what `first` does, then `second`: Envoy goes from the most specific level to the least. */

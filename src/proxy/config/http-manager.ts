@@ -1,26 +1,17 @@
-import { CorsSchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
-import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
-import { FilterConfigSchema as GrpcStatsSchema } from '../../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
-import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
-import { ConfigSchema as SetFilterStateSchema } from '../../xds/gen/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js';
-import type {
-  HttpConnectionManager,
-  HttpFilter,
-} from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import {
   HttpConnectionManager_CodecType,
   HttpConnectionManagerSchema,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { compileAccessLogs } from './access-log.ts';
 import { compileCidr } from './address.ts';
-import { compileFault } from './fault.ts';
-import { dispatch, durationMs, type Extensions, type Field, unpack, words } from './field.ts';
+import { durationMs, type Field, messageName, unpack, words } from './field.ts';
+import { compileHttpFilters } from './http-filters.ts';
 import { compileHttp2Options } from './http2-options.ts';
-import { compileRbac } from './rbac.ts';
 import type { References } from './references.ts';
 import { compileRoutes } from './route.ts';
-import type { Fault, HttpManager, Rbac, RouteTable } from './table.ts';
+import type { HttpManager, RouteTable } from './table.ts';
 import { compileTracing } from './tracing.ts';
 
 const known =
@@ -36,12 +27,6 @@ const serverHeaders = ['overwrite', 'appendIfAbsent', 'passThrough'] as const;
 const clientCerts = ['sanitize', 'forwardOnly', 'appendForward', 'sanitizeSet', 'alwaysForwardOnly'] as const;
 const slashes = ['keep', 'keep', 'reject', 'unescapeAndRedirect', 'unescapeAndForward'] as const;
 
-interface Filters {
-  rbac: Rbac[];
-  fault: Fault | null;
-  suppressEnvoyHeaders: boolean;
-}
-
 /** `scope` makes the name of inline routes unique: listener and chain. Inline routes are put into `routeTables`. */
 export function compileHttpManager(
   field: Field,
@@ -53,7 +38,6 @@ export function compileHttpManager(
   field.only(HttpConnectionManagerSchema, message, known);
   if (message.codecType === HttpConnectionManager_CodecType.HTTP3)
     field.at('codec_type').fail('HTTP3 is not supported');
-  const filters = compileFilters(field, message.httpFilters);
   const common = message.commonHttpProtocolOptions;
   const details = message.setCurrentClientCertDetails;
   return {
@@ -64,8 +48,7 @@ export function compileHttpManager(
       maxFields: common?.maxHeadersCount ?? 100,
     }),
     routeName: compileRouteName(field, message, scope, refs, routeTables),
-    rbac: filters.rbac,
-    fault: filters.fault,
+    filters: compileHttpFilters(field, message.httpFilters, message.statPrefix),
     accessLogs: compileAccessLogs(field, message.accessLog),
     logOptions: {
       everyMs: durationMs(message.accessLogOptions?.accessLogFlushInterval, 0),
@@ -120,7 +103,7 @@ export function compileHttpManager(
     drainTimeoutMs: durationMs(message.drainTimeout, 5000),
     generateRequestId: message.generateRequestId ?? true,
     preserveExternalRequestId: message.preserveExternalRequestId,
-    suppressEnvoyHeaders: filters.suppressEnvoyHeaders,
+    suppressEnvoyHeaders: suppressesEnvoyHeaders(field, message),
   };
 }
 
@@ -147,47 +130,9 @@ function compileRouteName(
   return name;
 }
 
-const nothing = (): void => {};
-
-/** Filters of Istio's build of Envoy whose work this proxy does by itself. */
-const builtIn: Extensions<void> = {
-  'istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig': nothing,
-  'io.istio.http.peer_metadata.Config': nothing,
-  'stats.PluginConfig': nothing,
-  [GrpcStatsSchema.typeName]: nothing,
-  [SetFilterStateSchema.typeName]: nothing,
-};
-
-function compileFilters(field: Field, messages: readonly HttpFilter[]): Filters {
-  const filters: Filters = { rbac: [], fault: null, suppressEnvoyHeaders: false };
-  const known: Extensions<void> = {
-    ...builtIn,
-    // Its policy is on the routes.
-    [CorsSchema.typeName]: nothing,
-    [RBACSchema.typeName]: (at, any) => {
-      const message = unpack(at, any, RBACSchema);
-      const rbac = message && compileRbac(at, message);
-      if (rbac) filters.rbac.push(rbac);
-    },
-    [HTTPFaultSchema.typeName]: (at, any) => {
-      const message = unpack(at, any, HTTPFaultSchema);
-      if (message) filters.fault = compileFault(at, message);
-    },
-    [RouterSchema.typeName]: (at, any) => {
-      const message = unpack(at, any, RouterSchema);
-      filters.suppressEnvoyHeaders = message?.suppressEnvoyHeaders ?? false;
-    },
-  };
-  for (const [i, filter] of messages.entries()) {
-    const at = field.at('http_filters', i);
-    if (filter.isOptional && filter.configType.case === 'typedConfig') {
-      const type = filter.configType.value.typeUrl.split('/').at(-1) ?? '';
-      if (!Object.hasOwn(known, type)) continue;
-    }
-    if (!filter.disabled) dispatch(at.at('typed_config'), filter.configType, known);
-  }
-  const last = messages.at(-1)?.configType;
-  if (last?.case !== 'typedConfig' || !last.value.typeUrl.endsWith(RouterSchema.typeName))
-    field.at('http_filters').fail(`must end with ${RouterSchema.typeName}`);
-  return filters;
+function suppressesEnvoyHeaders(field: Field, { httpFilters }: HttpConnectionManager): boolean {
+  const last = httpFilters.at(-1)?.configType;
+  if (last?.case !== 'typedConfig' || messageName(last.value) !== RouterSchema.typeName) return false;
+  const message = unpack(field.at('http_filters', httpFilters.length - 1).at('typed_config'), last.value, RouterSchema);
+  return message?.suppressEnvoyHeaders ?? false;
 }

@@ -3,8 +3,9 @@ import type { Permission, Policy, Principal, RBAC } from '../../xds/gen/envoy/co
 import type { FilterStateMatcher } from '../../xds/gen/envoy/type/matcher/v3/filter_state_pb.js';
 import { compileCidr } from './address.ts';
 import type { Field } from './field.ts';
-import { compileHeader, compileMetadata, compileString } from './string-match.ts';
-import type { Rbac, RbacPolicy, RbacRule } from './table.ts';
+import { compileHeader, compileString } from './string-match.ts';
+import type { Rbac, RbacAction, RbacPolicy, RbacRule } from './table.ts';
+import { compileMetadata } from './value-match.ts';
 
 const actions = ['ALLOW', 'DENY', 'LOG'] as const;
 const any: RbacRule = { kind: 'any' };
@@ -13,25 +14,34 @@ const none: RbacRule = { kind: 'not', rule: any };
 /** What the RBAC filters for HTTP and for connections have in common. */
 export interface RbacRules {
   rules?: RBAC;
+  rulesStatPrefix?: string;
   matcher?: unknown;
   shadowRules?: RBAC;
+  shadowRulesStatPrefix?: string;
   shadowMatcher?: unknown;
 }
 
-/** Null when the filter has no rules at all: Envoy's filter then does nothing. */
-export function compileRbac(field: Field, filter: RbacRules): Rbac | null {
+/** None when the filter has no rules at all: Envoy's filter then does nothing. */
+export function compileRbac(field: Field, filter: RbacRules): Rbac[] {
   if (filter.matcher) field.at('matcher').fail('is not supported; give rules');
   if (filter.shadowMatcher) field.at('shadow_matcher').fail('is not supported; give shadow_rules');
-  const shadow = filter.shadowRules && {
-    action: filter.shadowRules.action === 1 ? ('DENY' as const) : ('ALLOW' as const),
-    policies: compilePolicies(field.at('shadow_rules'), filter.shadowRules),
-  };
-  if (!filter.rules) return shadow ? { action: 'LOG', policies: [], shadow } : null;
-  return {
-    action: actions[filter.rules.action] ?? 'DENY',
-    policies: compilePolicies(field.at('rules'), filter.rules),
-    shadow: shadow ?? null,
-  };
+  const { rules, shadowRules } = filter;
+  if (!rules && !shadowRules) return [];
+  return [
+    {
+      ...(rules ? compileEngine(field.at('rules'), rules) : { action: 'NONE', policies: [] }),
+      prefix: filter.rulesStatPrefix ?? '',
+      shadow: shadowRules
+        ? { ...compileEngine(field.at('shadow_rules'), shadowRules), prefix: filter.shadowRulesStatPrefix ?? '' }
+        : null,
+    },
+  ];
+}
+
+function compileEngine(field: Field, rules: RBAC): Pick<Rbac, 'policies'> & { action: RbacAction } {
+  if (rules.auditLoggingOptions?.loggerConfigs.some(({ isOptional }) => !isOptional))
+    field.at('audit_logging_options').at('logger_configs').fail('audit loggers are not supported');
+  return { action: actions[rules.action] ?? 'DENY', policies: compilePolicies(field, rules) };
 }
 
 function compilePolicies(field: Field, rules: RBAC): RbacPolicy[] {
@@ -124,7 +134,8 @@ function ipRule(
 }
 
 function metadataRule(field: Field, matcher: Parameters<typeof compileMetadata>[1]): RbacRule {
-  const { invert, ...rule } = compileMetadata(field, matcher);
+  const { invert, ...wanted } = compileMetadata(field, matcher);
+  const rule: RbacRule = { kind: 'metadata', ...wanted };
   return invert ? { kind: 'not', rule } : rule;
 }
 

@@ -17,10 +17,10 @@ import { millionths } from './fault.ts';
 import { type Field, regexTest, words } from './field.ts';
 import { compileForward, compileRegexRewrite } from './forward.ts';
 import { compileMutation, joined } from './header-mutation.ts';
+import { compileRouteFilters } from './http-filters.ts';
 import { metadataOf, originOf } from './origin.ts';
-import { compilePerFilter, type PerFilter } from './per-filter.ts';
 import { compileHeader, compileString } from './string-match.ts';
-import type { DomainIndex, Redirect, Route, RouteMatch, RouteTable, VirtualHost } from './table.ts';
+import type { DomainIndex, Redirect, Route, RouteFilters, RouteMatch, RouteTable, VirtualHost } from './table.ts';
 import { compileDecorator, compileRouteTracing } from './tracing.ts';
 
 const knownTable = words(`name virtual_hosts response_headers_to_add response_headers_to_remove request_headers_to_add
@@ -44,9 +44,9 @@ const redirectStatus = [301, 302, 303, 307, 308] as const;
 
 export function compileRoutes(field: Field, message: RouteConfiguration, name = message.name): RouteTable {
   field.only(RouteConfigurationSchema, message, knownTable);
-  const perFilter = compilePerFilter(field, message.typedPerFilterConfig, {});
+  const filters = compileRouteFilters(field, message.typedPerFilterConfig, null);
   const hosts = message.virtualHosts.map((host, i) =>
-    compileHost(field.at('virtual_hosts', i), host, message, perFilter),
+    compileHost(field.at('virtual_hosts', i), host, message, filters),
   );
   return { name, hosts, byDomain: indexDomains(field, message, hosts) };
 }
@@ -84,16 +84,21 @@ function indexDomains(field: Field, message: RouteConfiguration, hosts: readonly
   };
 }
 
-function compileHost(field: Field, host: VirtualHostMessage, table: RouteConfiguration, outer: PerFilter): VirtualHost {
+function compileHost(
+  field: Field,
+  host: VirtualHostMessage,
+  table: RouteConfiguration,
+  outer: RouteFilters | null,
+): VirtualHost {
   field.only(VirtualHostSchema, host, knownHost);
   if (!host.name) field.at('name').fail('is empty');
-  const perFilter = compilePerFilter(field, host.typedPerFilterConfig, outer);
+  const filters = compileRouteFilters(field, host.typedPerFilterConfig, outer);
   const own = mutations(field, host);
   const common = mutations(field, table);
   const wins = table.mostSpecificHeaderMutationsWins;
   return {
     name: host.name,
-    routes: host.routes.map((route, i) => compileRoute(field.at('routes', i), route, host, perFilter)),
+    routes: host.routes.map((route, i) => compileRoute(field.at('routes', i), route, host, filters)),
     requireTls: requireTls[host.requireTls] ?? 'none',
     requestHeaders: wins ? joined(common.request, own.request) : joined(own.request, common.request),
     responseHeaders: wins ? joined(common.response, own.response) : joined(own.response, common.response),
@@ -111,12 +116,12 @@ function mutations(field: Field, level: VirtualHostMessage | RouteMessage | Rout
   };
 }
 
-function compileRoute(field: Field, route: RouteMessage, host: VirtualHostMessage, outer: PerFilter): Route {
+function compileRoute(field: Field, route: RouteMessage, host: VirtualHostMessage, outer: RouteFilters | null): Route {
   field.only(RouteSchema, route, knownRoute);
-  const perFilter = compilePerFilter(field, route.typedPerFilterConfig, outer);
+  const filters = compileRouteFilters(field, route.typedPerFilterConfig, outer);
   const { request, response } = mutations(field, route);
   const { action } = route;
-  const inherited = { retry: host.retryPolicy, mirrors: host.requestMirrorPolicies, cors: perFilter.cors ?? null };
+  const inherited = { retry: host.retryPolicy, mirrors: host.requestMirrorPolicies, filters };
   if (!action.case) field.fail('has no action: give route, redirect or direct_response');
   return {
     name: route.name,
@@ -132,8 +137,7 @@ function compileRoute(field: Field, route: RouteMessage, host: VirtualHostMessag
         : null,
     requestHeaders: request,
     responseHeaders: response,
-    fault: perFilter.fault ?? null,
-    rbac: perFilter.rbac ?? null,
+    filters,
     decorator: compileDecorator(field.at('decorator'), route.decorator),
     tracing: compileRouteTracing(field.at('tracing'), route.tracing),
     origin: originOf(route.metadata),

@@ -1,5 +1,4 @@
 import type { HeaderMatcher } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import type { MetadataMatcher } from '../../xds/gen/envoy/type/matcher/v3/metadata_pb.js';
 import type { StringMatcher } from '../../xds/gen/envoy/type/matcher/v3/string_pb.js';
 import { type Field, regexTest } from './field.ts';
 import type { StringMatch } from './match.ts';
@@ -72,16 +71,4 @@ export function compileHeader(field: Field, matcher: HeaderMatcher): HeaderMatch
     case 'rangeMatch':
       return { ...base, kind: 'range', match: null, range: { start: Number(value.start), end: Number(value.end) } };
   }
-}
-
-/** A MetadataMatcher on a string; other values are not known to this proxy. */
-export function compileMetadata(field: Field, matcher: MetadataMatcher) {
-  const path = matcher.path.map(({ segment }) => segment.value ?? '');
-  let pattern = matcher.value?.matchPattern;
-  if (pattern?.case === 'listMatch') pattern = pattern.value.matchPattern.value?.matchPattern;
-  let match: StringMatch = never;
-  if (pattern?.case === 'stringMatch') match = compileString(field.at('value').at('string_match'), pattern.value);
-  else if (pattern?.case === 'presentMatch') match = { test: () => true, text: 'present' };
-  else field.at('value').fail('only string_match, list_match of strings and present_match are supported');
-  return { kind: 'metadata' as const, filter: matcher.filter, path, match, invert: matcher.invert };
 }

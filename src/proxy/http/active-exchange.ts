@@ -1,6 +1,16 @@
 import { HeaderBlock, takeBlock } from '../codec/header-block.ts';
-import { knownId } from '../codec/header-names.ts';
-import type { Cluster, Endpoint, HttpManager, Listener, Route, VirtualHost } from '../config/table.ts';
+import { idOfName, knownId } from '../codec/header-names.ts';
+import type {
+  Cluster,
+  Endpoint,
+  HeaderMutation,
+  HttpManager,
+  Listener,
+  Metadata,
+  Route,
+  VirtualHost,
+  WeightedCluster,
+} from '../config/table.ts';
 import type { Address, ConnectionFacts, PeerIdentity } from '../net/connection.ts';
 import { output } from '../net/output.ts';
 import { withFlag } from '../telemetry/response-flags.ts';
@@ -97,6 +107,14 @@ export class ActiveExchange implements Exchange {
   private madeRequest: string[] | null = null;
   private madeResponse: string[] | null = null;
   requestId = '';
+  /** What filters found out about the request, by the filter's name; null when nothing was. */
+  dynamicMetadata: Metadata | null = null;
+  /** Of filters; null without any. */
+  responseChanges: HeaderMutation[] | null = null;
+  /** The cluster drawn by weight, when filters had to know it before forwarding; null otherwise. */
+  weighted: WeightedCluster | null = null;
+  /** A balancer's, not a user's. */
+  healthCheck = false;
   requestComplete = false;
   /** The head of the response is on its way to the caller. */
   responded = false;
@@ -239,6 +257,45 @@ export class ActiveExchange implements Exchange {
 
   trailerBytes(): number {
     return this.trailers === null ? 0 : fieldBytes(this.trailers) - this.trailers.count * 3;
+  }
+
+  /** Takes every field of this lower-case name out of the request, for all that follows. */
+  removeRequestHeader(name: string): void {
+    const { request } = this;
+    const id = idOfName(name);
+    for (let i = request.findName(name, id); i >= 0; i = request.findName(name, id, i)) request.delete(i);
+  }
+
+  /** Adds a field, beside others of its name. A pseudo-header is set. Values are of Latin-1. */
+  addRequestHeader(name: string, value: string): void {
+    if (name === 'host' || name.charCodeAt(0) === 58) this.setPseudoHeader(name, value);
+    else this.request.insert(idOfName(name), Buffer.from(name, 'latin1'), Buffer.from(value, 'latin1'));
+  }
+
+  setRequestHeader(name: string, value: string): void {
+    this.removeRequestHeader(name);
+    this.addRequestHeader(name, value);
+  }
+
+  private setPseudoHeader(name: string, value: string): void {
+    if (name === ':path') this.path = value;
+    else if (name === ':method') this.method = value;
+    else if (name === ':authority' || name === 'host') this.authority = value;
+    else if (name === ':scheme' && (value === 'http' || value === 'https')) this.scheme = value;
+  }
+
+  /** What the answer's head gets besides, whoever answers: the filter that comes last in the chain changes it first. */
+  changeResponse(change: HeaderMutation): void {
+    this.responseChanges ??= [];
+    this.responseChanges.unshift(change);
+  }
+
+  /** Adds a filter's values to the metadata of the request (Envoy: dynamic metadata, by filter name). */
+  addMetadata(namespace: string, values: Readonly<Record<string, unknown>>): void {
+    this.dynamicMetadata = {
+      ...this.dynamicMetadata,
+      [namespace]: { ...this.dynamicMetadata?.[namespace], ...values },
+    };
   }
 
   noteRequestHeader(name: string, value: string): void {

@@ -39,6 +39,7 @@ function facts(more: Partial<RequestFacts> & { headers?: Record<string, string> 
     source: { ip: '10.1.2.3', port: 5 },
     client: { ip: '192.0.2.7', port: 0 },
     destination: { ip: '10.1.0.9', port: 8080 },
+    dynamicMetadata: null,
     random: 0,
     ...rest,
   };
@@ -47,8 +48,8 @@ function facts(more: Partial<RequestFacts> & { headers?: Record<string, string> 
 function rbac(action: string, policies: Record<string, object>): Rbac {
   const field = new Field('rbac');
   const compiled = compileRbac(field, fromJson(RBACSchema, { rules: { action, policies } } as never, { registry }));
-  if (!compiled || field.problems.length > 0) throw new Error(field.problems.join('\n'));
-  return compiled;
+  if (field.problems.length > 0) throw new Error(field.problems.join('\n'));
+  return compiled[0];
 }
 
 const any = [{ any: true }];
@@ -139,6 +140,7 @@ test('a DENY policy refuses under its name, before any ALLOW', (t) => {
   ];
   t.deepEqual(authorize(filters, facts()), {
     allowed: false,
+    policy: 'ns[shop]-policy[a]-rule[1]',
     detail: 'rbac_access_denied_matched_policy[ns[shop]-policy[a]-rule[1]]',
   });
 });
@@ -154,10 +156,12 @@ test('an ALLOW filter without a match tells the policies that it asked', (t) => 
   ];
   t.deepEqual(authorize(filters, facts()), {
     allowed: false,
+    policy: '',
     detail: 'rbac_access_denied_matched_policy[none];evaluated=ns[shop]-policy[a],ns[shop]-policy[b]',
   });
   t.deepEqual(authorize([rbac('ALLOW', {})], facts()), {
     allowed: false,
+    policy: '',
     detail: 'rbac_access_denied_matched_policy[none]',
   });
 });
@@ -170,7 +174,7 @@ test('LOG and shadow rules refuse nobody, and a trace hears of every policy', (t
     }),
   );
   const filters = [
-    shadow as Rbac,
+    ...shadow,
     rbac('LOG', { l: rule({ any: true }) }),
     rbac('ALLOW', { a: rule({ destination_port: 1 }), b: rule({ any: true }) }),
   ];
@@ -180,5 +184,5 @@ test('LOG and shadow rules refuse nobody, and a trace hears of every policy', (t
       void heard.push(`${name} ${matched} ${isShadow}`),
   };
   t.true(authorize(filters, facts(), trace).allowed);
-  t.deepEqual(heard, ['s true true', 'a false false', 'b true false']);
+  t.deepEqual(heard, ['s true true', 'l true false', 'a false false', 'b true false']);
 });

@@ -2,44 +2,69 @@
 import type { Rbac, RbacPolicy, RbacRule } from '../config/table.ts';
 import { cidrContains } from './cidr.ts';
 import type { RequestFacts } from './facts.ts';
-import { matchesHeader, pathOnly } from './match.ts';
+import { matchesHeader, metadataAt, pathOnly } from './match.ts';
 
 /** Takes down what each filter and policy said; null in production. */
 export interface AuthorizationTrace {
   policy(rbac: Rbac, policy: RbacPolicy, matched: boolean, shadow: boolean): void;
 }
 
-export type Authorization =
-  | { readonly allowed: true }
-  /** `detail` is %RESPONSE_CODE_DETAILS%. */
-  | { readonly allowed: false; readonly detail: string };
+export interface Authorization {
+  readonly allowed: boolean;
+  /** The policy that decided; '' when none matched. */
+  readonly policy: string;
+  /** %RESPONSE_CODE_DETAILS% of a refusal; ''. */
+  readonly detail: string;
+}
 
-const allowed: Authorization = { allowed: true };
-const refused = (detail: string): Authorization => ({ allowed: false, detail });
+const allowed: Authorization = { allowed: true, policy: '', detail: '' };
+const allowedBy = (policy: string): Authorization => ({ allowed: true, policy, detail: '' });
 
 /** How many policies a refusal names. */
 const maxNamed = 8;
 
-/**
- * Asks the filters in their order: a DENY filter refuses when one of its policies matches, an ALLOW filter when none does, LOG never.
- *
- * A refusal's detail is `rbac_access_denied_matched_policy[NAME]` as Envoy words it, where an ALLOW filter's has `none` for the
- * name; `;evaluated=` then tells the policies that did not match.
- */
+/** Asks the filters in their order; the first refusal counts. */
 export function authorize(
   filters: readonly Rbac[],
   facts: RequestFacts,
   trace: AuthorizationTrace | null = null,
 ): Authorization {
   for (const rbac of filters) {
-    if (trace && rbac.shadow) firstMatch(rbac, rbac.shadow.policies, facts, trace, true);
-    if (rbac.action === 'LOG') continue;
-    const matched = firstMatch(rbac, rbac.policies, facts, trace, false);
-    if (rbac.action === 'DENY' && matched) return refused(`rbac_access_denied_matched_policy[${matched.name}]`);
-    if (rbac.action === 'ALLOW' && !matched)
-      return refused(`rbac_access_denied_matched_policy[none]${evaluated(rbac)}`);
+    if (trace !== null && rbac.shadow !== null) authorizeShadow(rbac, facts, trace);
+    const decision = authorizeBy(rbac, facts, trace);
+    if (!decision.allowed) return decision;
   }
   return allowed;
+}
+
+/**
+ * A DENY filter refuses when one of its policies matches, an ALLOW filter when none does, LOG never.
+ *
+ * A refusal's detail is `rbac_access_denied_matched_policy[NAME]` as Envoy words it, where an ALLOW filter's has `none` for the
+ * name; `;evaluated=` then tells the policies that did not match.
+ */
+export function authorizeBy(rbac: Rbac, facts: RequestFacts, trace: AuthorizationTrace | null = null): Authorization {
+  if (rbac.action === 'NONE') return allowed;
+  const policy = firstMatch(rbac, rbac.policies, facts, trace, false)?.name ?? '';
+  if (rbac.action === 'DENY' ? policy === '' : rbac.action === 'LOG' || policy !== '')
+    return policy === '' ? allowed : allowedBy(policy);
+  return {
+    allowed: false,
+    policy,
+    detail: `rbac_access_denied_matched_policy[${policy || 'none'}]${policy === '' ? evaluated(rbac) : ''}`,
+  };
+}
+
+/** What the shadow rules would do. */
+export function authorizeShadow(
+  rbac: Rbac,
+  facts: RequestFacts,
+  trace: AuthorizationTrace | null = null,
+): Authorization {
+  const shadow = rbac.shadow!;
+  const policy = firstMatch(rbac, shadow.policies, facts, trace, true)?.name ?? '';
+  const refused = shadow.action === 'DENY' ? policy !== '' : shadow.action === 'ALLOW' && policy === '';
+  return { allowed: !refused, policy, detail: '' };
 }
 
 function evaluated({ policies }: Rbac): string {
@@ -99,8 +124,7 @@ function matches(rule: RbacRule, facts: RequestFacts): boolean {
     case 'serverName':
       return rule.match.test(facts.sni);
     case 'metadata':
-      // No filter of this proxy makes dynamic metadata: a condition on it does not hold.
-      return false;
+      return rule.match.test(metadataAt(facts.dynamicMetadata, rule.filter, rule.path));
   }
 }
 

@@ -76,6 +76,8 @@ export interface Exchange extends RequestFacts {
   readonly attempted: readonly Address[] | null;
   /** Of an answer of the proxy itself; ''. */
   readonly localReplyBody: string;
+  /** Whether a filter knew it for a balancer's health check. */
+  readonly healthCheck: boolean;
   /** Attempts made, the first included; 0 when none was. */
   readonly attempts: number;
   /** Header of the request as it was sent on, or as it came when it was not; knows the pseudo-headers. */

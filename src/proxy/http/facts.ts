@@ -1,3 +1,4 @@
+import type { Metadata } from '../config/table.ts';
 import type { Address, PeerIdentity } from '../net/connection.ts';
 
 /** All that a decision about a request may look at: routing, authorization and faults are functions of this and the table. */
@@ -21,6 +22,8 @@ export interface RequestFacts {
   readonly client: Address;
   /** The original destination. */
   readonly destination: Address;
+  /** What filters found out about the request, by the filter's name (Envoy: dynamic metadata); null when nothing was. */
+  readonly dynamicMetadata: Metadata | null;
   /** Draws 0 ≤ n < 1,000,000 once a request, so that fractions of one request agree; explain gives a fixed one. */
   readonly random: number;
 }

@@ -191,17 +191,30 @@ test('a swapped table takes effect on open connections with the next request', a
   const caller = await proxy.caller(t);
   t.regex(await caller.send(get()).responses(), /a$/);
   const deny = managerOf({
-    rbac: [
+    filters: [
       {
-        action: 'DENY',
-        shadow: null,
-        policies: [{ name: 'ns[x]-policy[y]-rule[0]', permissions: [{ kind: 'any' }], principals: [{ kind: 'any' }] }],
+        name: 'rbac',
+        disabled: false,
+        statPrefix: 'http.test.rbac.',
+        config: {
+          kind: 'rbac',
+          rules: [
+            {
+              action: 'DENY',
+              prefix: '',
+              shadow: null,
+              policies: [
+                { name: 'ns[x]-policy[y]-rule[0]', permissions: [{ kind: 'any' }], principals: [{ kind: 'any' }] },
+              ],
+            },
+          ],
+        },
       },
     ],
   });
   const chained = (manager: typeof deny) =>
     tableOf({
-      listeners: [listenerOf([chainOf({ http: manager })], { hash: String(manager.rbac.length) })],
+      listeners: [listenerOf([chainOf({ http: manager })], { hash: String(manager.filters.length) })],
       clusters,
       routes: [routesOf('routes', hostOf(toA))],
     });
@@ -292,16 +305,37 @@ test('faults delay and abort the requests that they name', async (t) => {
     invert: false,
     treatMissingAsEmpty: false,
   };
-  const fault = (part: Partial<Fault>): Fault => ({ delay: null, abort: null, headers: [jason], ...part });
+  const fault = (part: Partial<Fault>) => ({
+    filters: new Map([
+      [
+        'fault',
+        {
+          kind: 'fault' as const,
+          fault: {
+            delay: null,
+            abort: null,
+            headers: [jason],
+            upstreamCluster: '',
+            downstreamNodes: null,
+            maxActive: Number.POSITIVE_INFINITY,
+            ...part,
+          },
+        },
+      ],
+    ]),
+  });
   const proxy = await TestProxy.http(
     t,
     [
-      routeOf('/delay', forwardOf('a'), { fault: fault({ delay: { ms: 60, millionths: 1_000_000 } }) }),
-      routeOf('/abort', forwardOf('a'), {
-        fault: fault({ abort: { status: 555, grpcStatus: null, millionths: 1_000_000 } }),
-      }),
+      routeOf('/delay', forwardOf('a'), fault({ delay: { ms: 60, millionths: 1_000_000 } })),
+      routeOf('/abort', forwardOf('a'), fault({ abort: { status: 555, grpcStatus: null, millionths: 1_000_000 } })),
     ],
     [clusterOf('a', [endpointOf(origin.port)])],
+    {
+      filters: [
+        { name: 'fault', disabled: false, statPrefix: 'http.test.fault.', config: { kind: 'fault', fault: null } },
+      ],
+    },
   );
   const caller = await proxy.caller(t);
   const post = (path: string, headers: string) =>
@@ -339,6 +373,7 @@ test('weights split traffic, and a mirror gets a copy', async (t) => {
     requestHeaders: null,
     responseHeaders: null,
     hostRewrite: null,
+    filters: null,
   });
   const proxy = await TestProxy.http(
     t,

@@ -107,7 +107,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
         return;
       }
     }
-    const weighted = chooseCluster(exchange, forward);
+    const weighted = exchange.weighted ?? chooseCluster(exchange, forward);
     const pool = weighted === null ? null : exchange.plane.pool(weighted.cluster);
     if (weighted === null || pool === null) {
       this.answer(forward.clusterNotFoundStatus, '', 'NC', 'cluster_not_found');

@@ -1,4 +1,4 @@
-import type { HeaderMatch, RouteMatch } from '../config/table.ts';
+import type { HeaderMatch, Metadata, RouteMatch } from '../config/table.ts';
 import type { RequestFacts } from './facts.ts';
 
 type Headers = Pick<RequestFacts, 'header' | 'headerValues'>;
@@ -24,6 +24,18 @@ function matchesAny(matcher: HeaderMatch, value: string, facts: Headers): boolea
 export function headersMatch(matchers: readonly HeaderMatch[], facts: Headers): boolean {
   for (const matcher of matchers) if (!matchesHeader(matcher, facts)) return false;
   return true;
+}
+
+/** What lies at a path of a filter's metadata; undefined when nothing does. Lists are not walked into. */
+export function metadataAt(metadata: Metadata | null, filter: string, path: readonly string[]): unknown {
+  let value: unknown = metadata;
+  for (let i = -1; i < path.length; i++) {
+    const key = i < 0 ? filter : path[i];
+    if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, key))
+      return undefined;
+    value = (value as Record<string, unknown>)[key];
+  }
+  return value;
 }
 
 function matchesValue(matcher: HeaderMatch, value: string): boolean {

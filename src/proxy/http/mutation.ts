@@ -23,3 +23,16 @@ export function mutate(
     note(exchange, name, text);
   }
 }
+
+/** The same on the request itself, so that all that follows sees it. */
+export function mutateRequest(mutation: HeaderMutation, exchange: ActiveExchange): void {
+  for (const name of mutation.remove) exchange.removeRequestHeader(name);
+  for (const { name, value, action, keepEmpty } of mutation.add) {
+    const text = typeof value === 'string' ? value : value(exchange as never);
+    if (text === '' && !keepEmpty) continue;
+    if (action === 'append') exchange.addRequestHeader(name, text);
+    else if (action === 'overwrite') exchange.setRequestHeader(name, text);
+    else if ((exchange.header(name) !== null) === (action === 'overwriteIfExists'))
+      exchange.setRequestHeader(name, text);
+  }
+}

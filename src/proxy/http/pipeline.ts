@@ -1,22 +1,20 @@
 /**
  * The way of a request, top to bottom. A step that answers by itself ends the exchange.
  *
- *     head parsed → receiveHeaders → normalise the path → authorization → route → route's authorization → fault
- *       → redirect, direct answer or CORS preflight → forward → relay → finish
+ *     head parsed → receiveHeaders → normalise the path → route → the filters of the chain in their order
+ *       → redirect, direct answer or forward → relay → finish
  */
-import type { Rbac } from '../config/table.ts';
 import { taken } from '../net/overload.ts';
 import type { ActiveExchange } from './active-exchange.ts';
-import { authorize } from './authorize.ts';
 import { fromInside } from './client-address.ts';
-import { preflight } from './cors.ts';
-import { injectFault } from './fault.ts';
+import { runFilters } from './filters/chain.ts';
 import { Forwarding } from './forward.ts';
 import { localReply } from './local-reply.ts';
 import { normalizePath } from './path.ts';
 import { redirectLocation } from './redirect.ts';
 import { receiveHeaders } from './request-headers.ts';
 import { findRoute } from './route.ts';
+import { chooseCluster } from './weighted.ts';
 
 export function runPipeline(exchange: ActiveExchange): void {
   const { manager, plane } = exchange;
@@ -51,35 +49,16 @@ export function runPipeline(exchange: ActiveExchange): void {
     return;
   }
 
-  // Before faults and routing, as Istio orders its filters: who may not ask learns nothing more.
-  if (refused(exchange, manager.rbac)) return;
-
   const routes = plane.table.routeTables.get(manager.routeName);
   const found = routes === undefined || exchange.method === 'CONNECT' ? null : findRoute(routes, exchange);
-  if (found === null) {
-    exchange.addFlag('NR');
-    localReply(exchange, 404, '', 'route_not_found');
-    return;
+  if (found !== null) {
+    exchange.virtualHost = found.host;
+    exchange.route = found.route;
+    const { forward } = found.route;
+    // Its filters are to be known before they run.
+    if (forward?.clustersHaveFilters) exchange.weighted = chooseCluster(exchange, forward);
   }
-  const { host, route } = found;
-  exchange.virtualHost = host;
-  exchange.route = route;
-  const needsTls = host.requireTls === 'all' || (host.requireTls === 'externalOnly' && !fromInside(exchange));
-  if (needsTls && exchange.scheme !== 'https') {
-    localReply(exchange, 301, '', 'direct_response', [
-      'location',
-      `https://${exchange.authority.replace(/:\d+$/, '')}${exchange.path}`,
-    ]);
-    return;
-  }
-  if (route.rbac !== null && refused(exchange, route.rbac)) return;
-
-  const fault = route.fault ?? manager.fault;
-  if (fault !== null) {
-    injectFault(exchange, fault, serve);
-    return;
-  }
-  serve(exchange);
+  runFilters(exchange, 0, serve);
 }
 
 /** Takes port and trailing dot off the authority, as configured, for all that follows (Envoy: strip_any_host_port). */
@@ -93,16 +72,22 @@ function stripAuthority(exchange: ActiveExchange): void {
   exchange.authority = `${name}${stripTrailingDot ? '' : dot}${port === undefined || strips ? '' : `:${port}`}`;
 }
 
-function refused(exchange: ActiveExchange, filters: readonly Rbac[]): boolean {
-  if (filters.length === 0) return false;
-  const decision = authorize(filters, exchange, null);
-  if (decision.allowed) return false;
-  localReply(exchange, 403, 'RBAC: access denied', decision.detail);
-  return true;
-}
-
 function serve(exchange: ActiveExchange): void {
-  const route = exchange.route!;
+  const { route, virtualHost } = exchange;
+  if (route === null || virtualHost === null) {
+    exchange.addFlag('NR');
+    localReply(exchange, 404, '', 'route_not_found');
+    return;
+  }
+  const needsTls =
+    virtualHost.requireTls === 'all' || (virtualHost.requireTls === 'externalOnly' && !fromInside(exchange));
+  if (needsTls && exchange.scheme !== 'https') {
+    localReply(exchange, 301, '', 'direct_response', [
+      'location',
+      `https://${exchange.authority.replace(/:\d+$/, '')}${exchange.path}`,
+    ]);
+    return;
+  }
   if (route.redirect !== null) {
     localReply(exchange, route.redirect.status, '', 'direct_response', [
       'location',
@@ -115,12 +100,6 @@ function serve(exchange: ActiveExchange): void {
     // Envoy says where what was created is: here.
     const location = status === 201 ? ['location', `${exchange.scheme}://${exchange.authority}${exchange.path}`] : null;
     localReply(exchange, status, body, 'direct_response', location);
-    return;
-  }
-  const { cors } = route.forward!;
-  const answer = cors === null ? null : preflight(exchange, cors);
-  if (answer !== null) {
-    localReply(exchange, 200, '', 'cors_preflight', answer);
     return;
   }
   new Forwarding(exchange, route.forward!).start();

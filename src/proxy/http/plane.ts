@@ -5,10 +5,18 @@ import type { Statistics } from '../telemetry/statistics.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import type { Telemetry } from './exchange.ts';
 
+/** This proxy, as it calls itself (Envoy: core.v3.Node). */
+export interface LocalNode {
+  readonly id: string;
+  readonly cluster: string;
+  readonly zone: string;
+}
+
 /** What the whole data path of one thread shares. */
 export interface Plane {
   /** The table of now; a request keeps the one that it began with. */
   readonly table: Table;
+  readonly node: LocalNode;
   readonly secrets: Secrets;
   readonly telemetry: Telemetry;
   readonly statistics: Statistics;

@@ -4,7 +4,6 @@ import { idSet, knownId } from '../codec/header-names.ts';
 import type { WeightedCluster } from '../config/table.ts';
 import { output } from '../net/output.ts';
 import type { ActiveExchange } from './active-exchange.ts';
-import { addCorsHeaders } from './cors.ts';
 import { mutate } from './mutation.ts';
 
 const neverSent = idSet(
@@ -42,12 +41,12 @@ function noteResponse(exchange: ActiveExchange, name: string, value: string): vo
 /** What every response gets, the proxy's own answers as well. */
 export function addResponseHeaders(exchange: ActiveExchange, edit: HeaderEdit, weighted: WeightedCluster | null): void {
   const { manager, route, virtualHost } = exchange;
-  const cors = route?.forward?.cors ?? null;
-  if (cors !== null) addCorsHeaders(exchange, cors, edit);
   const specificWins = virtualHost?.specificWins ?? false;
   mutate((specificWins ? virtualHost : weighted)?.responseHeaders ?? null, edit, exchange, noteResponse);
   mutate(route?.responseHeaders ?? null, edit, exchange, noteResponse);
   mutate((specificWins ? weighted : virtualHost)?.responseHeaders ?? null, edit, exchange, noteResponse);
+  if (exchange.responseChanges !== null)
+    for (const change of exchange.responseChanges) mutate(change, edit, exchange, noteResponse);
   if (virtualHost?.attemptCountInResponse && exchange.attempts > 0)
     edit.set('x-envoy-attempt-count', String(exchange.attempts));
   if (manager.via !== '') edit.join('via', manager.via, ', ');

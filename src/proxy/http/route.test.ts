@@ -35,6 +35,7 @@ function facts(path: string, headers: Record<string, string> = {}, more: Partial
     source: unknownAddress,
     client: unknownAddress,
     destination: unknownAddress,
+    dynamicMetadata: null,
     random: 0,
     ...more,
   };

@@ -48,6 +48,7 @@ export function factsWithoutRequest(facts: ConnectionFacts) {
     source: facts.socketRemote,
     client: facts.remote,
     destination: facts.local,
+    dynamicMetadata: null,
     random: 0,
   };
 }

@@ -291,8 +291,19 @@ export class HostCounters {
   rqTimeout = 0;
 }
 
-/** Of filters whose statistics have a name: `rbac`, `jwt_authn`, `ext_authz`, `fault`, `cors`, … */
+/** Of one HTTP filter, by Envoy's names as they are. */
 export type FilterCounters = Record<string, number>;
+
+/** What each filter counts (Envoy documentation, "Statistics" of the HTTP filters). */
+export const filterStatistics = {
+  rbac: ['allowed', 'denied'],
+  rbacLog: ['allowed', 'denied', 'logged', 'not_logged'],
+  rbacShadow: ['shadow_allowed', 'shadow_denied'],
+  fault: ['aborts_injected', 'active_faults', 'delays_injected', 'faults_overflow', 'response_rl_injected'],
+  cors: ['origin_invalid', 'origin_valid'],
+} as const satisfies Record<string, readonly string[]>;
+
+export type FilterStatistics = keyof typeof filterStatistics;
 
 /** Fields that go down as well as up. */
 export const gauges: ReadonlySet<string> = new Set([
@@ -311,4 +322,5 @@ export const gauges: ReadonlySet<string> = new Set([
   'ejectionsActive',
   'healthy',
   'degraded',
+  'active_faults',
 ]);

@@ -1,12 +1,12 @@
 import type { Metadata } from '../config/table.ts';
+import { metadataAt } from '../http/match.ts';
 import { isExchange, type LogSubject } from './access-log.ts';
 import { type Command, choice, command, type Operator, plain, type Value } from './operator.ts';
 
 type Read = (subject: LogSubject) => Metadata | null;
 
 const sources: Readonly<Record<string, Read>> = {
-  // No filter makes any.
-  DYNAMIC: () => null,
+  DYNAMIC: (s) => (isExchange(s) ? s.dynamicMetadata : null),
   CLUSTER: (s) => s.cluster?.metadata ?? null,
   ROUTE: (s) => (isExchange(s) ? (s.route?.metadata ?? null) : null),
   UPSTREAM_HOST: (s) => s.endpoint?.metadata ?? null,
@@ -14,20 +14,11 @@ const sources: Readonly<Record<string, Read>> = {
   LISTENER: (s) => s.listener.metadata,
 };
 
-/** Walks down an object of JSON; null for what is not there. */
-function valueAt(metadata: Metadata | null, path: readonly string[]): Value {
-  let value: unknown = metadata;
-  for (const key of path) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, key)) return null;
-    value = (value as Record<string, unknown>)[key];
-  }
-  return (value ?? null) as Value;
-}
-
 function lookUp(read: Read, path: readonly string[]): Operator {
   if (path[0] === '') throw new Error('names no metadata namespace');
   if (path[0] === 'istio') throw new Error('metadata of istio is read by the proxy itself and not kept for formats');
-  return (s) => valueAt(read(s), path);
+  const [namespace, ...rest] = path;
+  return (s) => (metadataAt(read(s), namespace, rest) ?? null) as Value;
 }
 
 const of = (read: Read, length: boolean): Command =>

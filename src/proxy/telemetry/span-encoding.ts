@@ -1,7 +1,8 @@
 /** Spans in OTLP (protobuf) and in Zipkin's JSON v2. */
 import { hostname } from 'node:os';
 import { version } from '../../lib/version.ts';
-import type { LocalNode, Span } from './span.ts';
+import type { LocalNode } from '../http/plane.ts';
+import type { Span } from './span.ts';
 
 const nanos = (ms: number): bigint => BigInt(Math.round(ms * 1000)) * 1000n;
 

@@ -1,6 +1,7 @@
 /** A finished request as a span, with the tags that Envoy gives it (Envoy: HttpTracerUtility). */
 import type { Tracing } from '../config/table.ts';
 import type { ActiveExchange } from '../http/active-exchange.ts';
+import type { LocalNode } from '../http/plane.ts';
 import { grpcStatus } from './operators.ts';
 import type { Trace } from './trace.ts';
 
@@ -16,12 +17,6 @@ export interface Span {
   readonly endMs: number;
   readonly tags: ReadonlyArray<readonly [name: string, value: string]>;
   readonly failed: boolean;
-}
-
-export interface LocalNode {
-  readonly id: string;
-  readonly cluster: string;
-  readonly zone: string;
 }
 
 function operationOf(exchange: ActiveExchange, trace: Trace): string {

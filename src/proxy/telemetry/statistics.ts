@@ -6,6 +6,8 @@ import {
   ClusterCounters,
   CodeCounters,
   type FilterCounters,
+  type FilterStatistics,
+  filterStatistics,
   gauges,
   HttpCounters,
   ListenerCounters,
@@ -84,9 +86,13 @@ export class Statistics {
     return counters;
   }
 
-  /** Counters of a filter under its whole prefix, `http.ingress.rbac.`; fields are Envoy's names as they are. */
-  filter(prefix: string): FilterCounters {
-    return this.#filters.get(prefix);
+  /** Counters of a filter under its whole prefix, `http.ingress.rbac.`. */
+  filter(prefix: string, kind: FilterStatistics): FilterCounters {
+    const counters = this.#filters.get(prefix);
+    // Filters of two kinds may share a prefix.
+    if (!Object.hasOwn(counters, filterStatistics[kind][0]))
+      for (const name of filterStatistics[kind]) counters[name] ??= 0;
+    return counters;
   }
 
   /** Makes the counters of everything that listens: what has not happened yet is told as 0. */

@@ -66,7 +66,7 @@ export function clusterOf(name: string, endpoints: readonly Endpoint[], override
 
 export function forwardOf(cluster: string, overrides: Partial<Forward> = {}): Forward {
   return {
-    clusters: [{ cluster, weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null }],
+    clusters: [{ cluster, weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null, filters: null }],
     totalWeight: 1,
     clusterHeader: null,
     prefixRewrite: null,
@@ -83,7 +83,7 @@ export function forwardOf(cluster: string, overrides: Partial<Forward> = {}): Fo
     hash: [],
     mirrors: [],
     upgrades: null,
-    cors: null,
+    clustersHaveFilters: false,
     clusterNotFoundStatus: 503,
     ...overrides,
   };
@@ -121,8 +121,7 @@ export function routeOf(prefix: string, forward: Forward | null, overrides: Part
     direct: null,
     requestHeaders: null,
     responseHeaders: null,
-    fault: null,
-    rbac: null,
+    filters: null,
     decorator: null,
     tracing: null,
     origin: '',
@@ -177,8 +176,7 @@ export function managerOf(overrides: Partial<HttpManager> = {}): HttpManager {
     codec: 'auto',
     http2: http2LimitsOf(),
     routeName: 'routes',
-    rbac: [],
-    fault: null,
+    filters: [],
     accessLogs: [],
     logOptions: noLogOptions,
     tracing: null,
@@ -245,7 +243,7 @@ export function chainOf(overrides: Partial<FilterChain>): FilterChain {
 export function tcpOf(cluster: string, overrides: Partial<TcpProxy> = {}): TcpProxy {
   return {
     statPrefix: 'tcp',
-    clusters: [{ cluster, weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null }],
+    clusters: [{ cluster, weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null, filters: null }],
     totalWeight: 1,
     clusterBySni: false,
     idleTimeoutMs: 3_600_000,

@@ -1,7 +1,7 @@
 import type { Http2Limits } from '../../codec/http2-limits.ts';
 import type { StringMatch } from '../match.ts';
+import type { HttpFilter } from './filter.ts';
 import type { AccessLogSink, CidrRange, LogOptions } from './listener.ts';
-import type { Rbac } from './rbac.ts';
 import type { HeaderMatch } from './route.ts';
 import type { Tracing } from './tracing.ts';
 
@@ -14,8 +14,8 @@ export interface HttpManager {
    * The table always holds it; inline routes are held under a made-up name.
    */
   readonly routeName: string;
-  readonly rbac: readonly Rbac[];
-  readonly fault: Fault | null;
+  /** In the order of the chain, without those that do nothing here and the router. */
+  readonly filters: readonly HttpFilter[];
   readonly accessLogs: readonly AccessLogSink[];
   readonly logOptions: LogOptions;
   /** Null when nothing is traced. */
@@ -75,16 +75,28 @@ export interface Fault {
   readonly abort: { readonly status: number; readonly grpcStatus: number | null; readonly millionths: number } | null;
   /** Only requests with all of these headers. */
   readonly headers: readonly HeaderMatch[];
+  /** Only requests that a route takes to this cluster; '' for all. */
+  readonly upstreamCluster: string;
+  /** Only requests of these, by x-envoy-downstream-service-node; null for all. */
+  readonly downstreamNodes: ReadonlySet<string> | null;
+  /** No more are injected while this many are. */
+  readonly maxActive: number;
 }
 
+/** One level's policy; '' and null leave to the less specific one what it does not say. */
 export interface Cors {
+  /** Shares of requests, in millionths, for which it is enforced, and for which it is only counted. */
+  readonly enabledMillionths: number;
+  readonly shadowMillionths: number;
   readonly origins: readonly StringMatch[];
   readonly methods: string;
   readonly headers: string;
   readonly expose: string;
   readonly maxAge: string;
-  readonly allowCredentials: boolean;
-  readonly allowPrivateNetwork: boolean;
+  readonly allowCredentials: boolean | null;
+  readonly allowPrivateNetwork: boolean | null;
+  /** Preflights of other origins go on to the upstream. */
+  readonly forwardsOthers: boolean | null;
 }
 
 export interface HeaderMutation {

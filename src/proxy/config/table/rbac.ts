@@ -1,12 +1,24 @@
-import type { StringMatch } from '../match.ts';
+import type { StringMatch, ValueMatch } from '../match.ts';
 import type { CidrRange, PortRange } from './listener.ts';
 import type { HeaderMatch } from './route.ts';
 
+export type RbacAction = 'ALLOW' | 'DENY' | 'LOG';
+
 /** One RBAC filter. Policies are ordered by name, as Envoy iterates its sorted map. */
 export interface Rbac {
-  readonly action: 'ALLOW' | 'DENY' | 'LOG';
+  /** NONE when it has shadow rules only. */
+  readonly action: RbacAction | 'NONE';
   readonly policies: readonly RbacPolicy[];
-  readonly shadow: { readonly action: 'ALLOW' | 'DENY'; readonly policies: readonly RbacPolicy[] } | null;
+  /** Of statistics and metadata (Envoy: rules_stat_prefix); ''. */
+  readonly prefix: string;
+  /** What is judged too and only told; null without. */
+  readonly shadow: RbacShadow | null;
+}
+
+export interface RbacShadow {
+  readonly action: RbacAction;
+  readonly policies: readonly RbacPolicy[];
+  readonly prefix: string;
 }
 
 export interface RbacPolicy {
@@ -31,5 +43,5 @@ export type RbacRule =
       readonly kind: 'metadata';
       readonly filter: string;
       readonly path: readonly string[];
-      readonly match: StringMatch;
+      readonly match: ValueMatch;
     };

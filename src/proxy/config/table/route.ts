@@ -1,7 +1,7 @@
 import type { StringMatch } from '../match.ts';
 import type { Metadata } from './cluster.ts';
-import type { Cors, Fault, HeaderMutation } from './http.ts';
-import type { Rbac } from './rbac.ts';
+import type { RouteFilters } from './filter.ts';
+import type { HeaderMutation } from './http.ts';
 import type { Decorator, RouteTracing } from './tracing.ts';
 
 export interface RouteTable {
@@ -42,8 +42,8 @@ export interface Route {
   readonly direct: { readonly status: number; readonly body: Buffer } | null;
   readonly requestHeaders: HeaderMutation | null;
   readonly responseHeaders: HeaderMutation | null;
-  readonly fault: Fault | null;
-  readonly rbac: readonly Rbac[] | null;
+  /** Null when nothing is said about any filter. */
+  readonly filters: RouteFilters | null;
   readonly decorator: Decorator | null;
   readonly tracing: RouteTracing | null;
   /** From Istio's metadata: the resource that made the route, `kind namespace/name`; '' when unknown. */
@@ -82,6 +82,8 @@ export interface WeightedCluster {
   readonly requestHeaders: HeaderMutation | null;
   readonly responseHeaders: HeaderMutation | null;
   readonly hostRewrite: string | null;
+  /** With what the route says where the cluster says nothing; null when it says nothing about any. */
+  readonly filters: RouteFilters | null;
 }
 
 export interface Forward {
@@ -108,7 +110,8 @@ export interface Forward {
   readonly hash: readonly HashPolicy[];
   readonly mirrors: ReadonlyArray<{ readonly cluster: string; readonly fractionMillionths: number }>;
   readonly upgrades: ReadonlySet<string> | null;
-  readonly cors: Cors | null;
+  /** Some cluster has filters of its own: it is drawn before they run. */
+  readonly clustersHaveFilters: boolean;
   /** Status when the cluster is not in the table. */
   readonly clusterNotFoundStatus: 503 | 404 | 500;
 }
