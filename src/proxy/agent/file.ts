@@ -26,7 +26,7 @@ export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number,
   const workload = workloadOfNode(node?.metadata);
   const metrics = workload && new IstioMetrics({ workload, principal: '' });
   const self = { id: node?.id ?? '', cluster: node?.cluster ?? '', zone: node?.locality?.zone ?? '' };
-  const telemetry = new ProxyTelemetry({ metrics, node: self, secrets });
+  const telemetry = new ProxyTelemetry({ metrics, node: self });
   const runtime = await createRuntime({ table, node: self, secrets, telemetry, overload: bootstrap.overload });
   const lifecycle = new Lifecycle({
     beginDrain() {

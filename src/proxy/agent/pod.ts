@@ -69,7 +69,7 @@ export async function startPod(environment: Environment, log: Log, at: string | 
   const workload = workloadOfNode(environment.metadata);
   const istioMetrics = workload && new IstioMetrics({ workload, principal: environment.identity });
   const self = { id: environment.nodeId, cluster: environment.cluster, zone: '' };
-  const telemetry = new ProxyTelemetry({ metrics: istioMetrics, node: self, secrets });
+  const telemetry = new ProxyTelemetry({ metrics: istioMetrics, node: self });
   const runtime = await createRuntime({
     table: emptyTable,
     node: self,

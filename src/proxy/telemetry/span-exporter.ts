@@ -1,7 +1,7 @@
 /** Spans on their way to a collector: gathered, encoded together, sent through a cluster. */
 import type { TraceProvider } from '../config/table.ts';
 import type { Plane } from '../http/plane.ts';
-import type { Collector } from './collector.ts';
+import { deliver } from './collector.ts';
 import type { Span } from './span.ts';
 
 /** As Envoy: tracing.opentelemetry.flush_interval_ms. */
@@ -21,14 +21,12 @@ export class SpanExporter {
   readonly provider: TraceProvider;
   readonly counts: SpanCounts = { spansSent: 0, spansDropped: 0, timerFlushed: 0 };
   readonly #encode: (spans: readonly Span[]) => Promise<Buffer>;
-  readonly #collector: Collector;
   #waiting: Span[] = [];
   #timer: NodeJS.Timeout | null = null;
   #sending = false;
 
-  constructor(provider: TraceProvider, collector: Collector, encode: (spans: readonly Span[]) => Promise<Buffer>) {
+  constructor(provider: TraceProvider, encode: (spans: readonly Span[]) => Promise<Buffer>) {
     this.provider = provider;
-    this.#collector = collector;
     this.#encode = encode;
   }
 
@@ -55,7 +53,7 @@ export class SpanExporter {
     this.#waiting = [];
     this.#sending = true;
     try {
-      await this.#collector.deliver(plane, this.provider, await this.#encode(spans));
+      await deliver(plane, this.provider, await this.#encode(spans));
       this.counts.spansSent += spans.length;
     } catch {
       // Spans are not worth a second try (so does Envoy); the counter tells that some were lost.

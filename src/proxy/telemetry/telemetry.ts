@@ -1,10 +1,8 @@
-import type { SecretStore } from '../config/secret-store.ts';
 import type { AccessLogSink, TraceProvider } from '../config/table.ts';
 import type { ActiveExchange } from '../http/active-exchange.ts';
 import type { Exchange, TcpSession, Telemetry } from '../http/exchange.ts';
 import type { LocalNode, Plane } from '../http/plane.ts';
 import { type AccessLogType, emitting, isExchange, type LogSubject } from './access-log.ts';
-import { Collector } from './collector.ts';
 import type { IstioMetrics } from './istio-metrics.ts';
 import { logFile } from './log-file.ts';
 import { spanOf } from './span.ts';
@@ -17,7 +15,6 @@ export interface TelemetryOptions {
   /** Istio's metrics; null when this proxy belongs to no workload. */
   readonly metrics: IstioMetrics | null;
   readonly node: LocalNode;
-  readonly secrets: Pick<SecretStore, 'get'>;
 }
 
 /** Providers of traces beyond this share nothing and are not served: each has a queue. */
@@ -27,13 +24,11 @@ const maxExporters = 16;
 export class ProxyTelemetry implements Telemetry {
   readonly #metrics: IstioMetrics | null;
   readonly #node: LocalNode;
-  readonly #collector: Collector;
   readonly #exporters = new Map<string, SpanExporter>();
 
-  constructor({ metrics, node, secrets }: TelemetryOptions) {
+  constructor({ metrics, node }: TelemetryOptions) {
     this.#metrics = metrics;
     this.#node = node;
-    this.#collector = new Collector(secrets);
   }
 
   finish(exchange: Exchange): void {
@@ -67,7 +62,7 @@ export class ProxyTelemetry implements Telemetry {
     let exporter = this.#exporters.get(provider.key);
     if (exporter !== undefined) return exporter;
     if (this.#exporters.size >= maxExporters) return null;
-    exporter = new SpanExporter(provider, this.#collector, (spans) =>
+    exporter = new SpanExporter(provider, (spans) =>
       provider.kind === 'zipkin'
         ? encodeZipkin(this.#node, provider.sharedSpan, spans)
         : encodeOtlp(provider.serviceName, spans),

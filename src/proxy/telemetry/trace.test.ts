@@ -42,8 +42,11 @@ static_resources:
             typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
   clusters:
   - {name: c, connect_timeout: 1s, type: STATIC, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: ${origin}}}}}]}]}}
-  - {name: collector, connect_timeout: 1s, type: STATIC, load_assignment: {cluster_name: collector, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: ${collector}}}}}]}]}}
+  - {name: collector, connect_timeout: 1s, type: STATIC, ${tracing.includes('grpc_service') ? http2 : ''}load_assignment: {cluster_name: collector, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: ${collector}}}}}]}]}}
 `;
+
+const http2 =
+  'typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {http2_protocol_options: {}}}}, ';
 
 const openTelemetry = (service: string) =>
   `{max_path_tag_length: 8, custom_tags: [{tag: lit, literal: {value: v}}, {tag: hdr, request_header: {name: x-t, default_value: none}}, {tag: md, metadata: {kind: {route: {}}, metadata_key: {key: a, path: [{key: b}]}}}], provider: {name: otel, typed_config: {"@type": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig, service_name: shop, ${service}}}}`;
