@@ -4,6 +4,7 @@
  */
 import type { Listener, Overload, Table } from './config/table.ts';
 import type { Telemetry } from './http/exchange.ts';
+import { KeySets } from './http/filters/jwt-keys.ts';
 import type { LocalNode, Plane } from './http/plane.ts';
 import { type Interception, type Place, placesOf } from './net/interception.ts';
 import { type Acceptor, BoundListener, type ConnectionCounters } from './net/listener.ts';
@@ -46,6 +47,7 @@ export class Runtime implements Plane {
   draining = false;
   unhealthy = false;
   readonly overload: OverloadState;
+  readonly keySets: KeySets = new KeySets();
   private readonly pools = new Map<string, ClusterPool>();
   private readonly retired = new Set<ClusterPool>();
   private readonly bound = new Map<string, BoundListener>();

@@ -10,6 +10,10 @@ import {
   HeaderMutationSchema,
 } from '../../xds/gen/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js';
 import { HealthCheckSchema } from '../../xds/gen/envoy/extensions/filters/http/health_check/v3/health_check_pb.js';
+import {
+  JwtAuthenticationSchema,
+  PerRouteConfigSchema as PerRouteJwtSchema,
+} from '../../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { RBACPerRouteSchema, RBACSchema } from '../../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { ConfigSchema as SetFilterStateSchema } from '../../xds/gen/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js';
@@ -19,6 +23,7 @@ import { compileCors } from './cors.ts';
 import { compileFault } from './fault.ts';
 import { dispatch, type Extensions, type Field, messageName, unpack } from './field.ts';
 import { compileMutations } from './header-mutation.ts';
+import { compileJwt, compileRouteJwt } from './jwt.ts';
 import { compileRbac } from './rbac.ts';
 import type { FilterConfig, HttpFilter, RouteFilter, RouteFilters } from './table.ts';
 
@@ -58,6 +63,7 @@ const inChain: Extensions<FilterConfig | null> = {
     specificWins: message.mostSpecificHeaderMutationsWins,
   })),
   [BufferSchema.typeName]: reading(BufferSchema, compileBuffer),
+  [JwtAuthenticationSchema.typeName]: reading(JwtAuthenticationSchema, compileJwt),
   [HealthCheckSchema.typeName]: reading(HealthCheckSchema, compileHealthCheck),
 };
 
@@ -75,6 +81,7 @@ const onRoute: Extensions<RouteFilter | null> = {
     kind: 'headerMutation',
     levels: [compileMutations(field.at('mutations'), message.mutations)],
   })),
+  [PerRouteJwtSchema.typeName]: reading(PerRouteJwtSchema, compileRouteJwt),
   [BufferPerRouteSchema.typeName]: reading(BufferPerRouteSchema, (field, { override }): RouteFilter => {
     if (override.case === 'buffer') return compileBuffer(field.at('buffer'), override.value);
     if (override.case === undefined) field.fail('has neither disabled nor buffer');
@@ -89,6 +96,7 @@ const statNames: Readonly<Record<FilterConfig['kind'], string>> = {
   headerMutation: 'header_mutation',
   buffer: 'buffer',
   healthCheck: 'health_check',
+  jwt: 'jwt_authn',
 };
 
 /** Filters that work here, in their order. The last must be the router. */

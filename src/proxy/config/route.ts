@@ -145,7 +145,7 @@ function compileRoute(field: Field, route: RouteMessage, host: VirtualHostMessag
   };
 }
 
-function compileMatch(field: Field, message: RouteMatchMessage | undefined): RouteMatch {
+export function compileMatch(field: Field, message: RouteMatchMessage | undefined): RouteMatch {
   if (message) field.only(RouteMatchSchema, message, knownMatch);
   const caseSensitive = message?.caseSensitive ?? true;
   return {

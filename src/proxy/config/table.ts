@@ -13,6 +13,7 @@ import type { RouteTable } from './table/route.ts';
 export type * from './table/cluster.ts';
 export type * from './table/filter.ts';
 export type * from './table/http.ts';
+export type * from './table/jwt.ts';
 export type * from './table/listener.ts';
 export type * from './table/overload.ts';
 export type * from './table/rbac.ts';

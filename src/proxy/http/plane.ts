@@ -4,6 +4,7 @@ import type { Secrets } from '../net/secrets.ts';
 import type { Statistics } from '../telemetry/statistics.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import type { Telemetry } from './exchange.ts';
+import type { KeySets } from './filters/jwt-keys.ts';
 
 /** This proxy, as it calls itself (Envoy: core.v3.Node). */
 export interface LocalNode {
@@ -25,6 +26,7 @@ export interface Plane {
   /** POST /healthcheck/fail: listeners let callers go, unless they drain for changes alone. */
   readonly unhealthy: boolean;
   readonly overload: OverloadState;
+  readonly keySets: KeySets;
   /** A cluster's hosts and connections; null when the table does not hold it. */
   pool(cluster: string): ClusterPool | null;
 }

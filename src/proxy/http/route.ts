@@ -1,5 +1,5 @@
 /** The routing decision: a pure function of the table and the request's facts. */
-import type { Route, RouteTable, VirtualHost } from '../config/table.ts';
+import type { Route, RouteMatch, RouteTable, VirtualHost } from '../config/table.ts';
 import { isGrpcContentType } from '../telemetry/grpc-status.ts';
 import type { RequestFacts } from './facts.ts';
 import { matchesHeader, matchesPath, pathOnly, queryParameters } from './match.ts';
@@ -7,8 +7,10 @@ import { matchesHeader, matchesPath, pathOnly, queryParameters } from './match.t
 /** Takes down why each candidate was passed over; null in production. */
 export interface RouteTrace {
   host(name: string | null, by: string): void;
-  route(route: Route, outcome: 'taken' | 'path' | 'header' | 'query' | 'fraction' | 'grpc', detail: string): void;
+  route(route: Route, outcome: MatchOutcome, detail: string): void;
 }
+
+export type MatchOutcome = 'taken' | 'path' | 'header' | 'query' | 'fraction' | 'grpc';
 
 /** The authority's host without its port, in lower case; an IPv6 literal keeps its brackets. */
 export function withoutPort(authority: string): string {
@@ -64,36 +66,52 @@ export function findRoute(table: RouteTable, facts: RequestFacts, trace: RouteTr
 
 function firstRoute(host: VirtualHost, facts: RequestFacts, trace: RouteTrace | null): Route | null {
   const path = pathOnly(facts.path);
-  let query: ReadonlyMap<string, string> | null = null;
-  candidates: for (const route of host.routes) {
-    const { match } = route;
-    if (!matchesPath(match, path, facts.method)) {
-      trace?.route(route, 'path', path);
-      continue;
-    }
-    for (const header of match.headers)
-      if (!matchesHeader(header, facts)) {
-        trace?.route(route, 'header', header.name);
-        continue candidates;
-      }
-    for (const parameter of match.query) {
-      query ??= queryParameters(facts.path);
-      const value = query.get(parameter.name);
-      if (value === undefined || parameter.match?.test(value) === false) {
-        trace?.route(route, 'query', parameter.name);
-        continue candidates;
-      }
-    }
-    if (match.grpcOnly && !isGrpcContentType(facts.header('content-type'))) {
-      trace?.route(route, 'grpc', facts.header('content-type') ?? '');
-      continue;
-    }
-    if (match.fractionMillionths < 1_000_000 && facts.random >= match.fractionMillionths) {
-      trace?.route(route, 'fraction', `${match.fractionMillionths}`);
-      continue;
-    }
-    trace?.route(route, 'taken', '');
-    return route;
+  for (const route of host.routes) {
+    const outcome = matchOutcome(route.match, facts, path);
+    trace?.route(route, outcome, outcome === 'taken' ? '' : missed);
+    if (outcome === 'taken') return route;
   }
   return null;
 }
+
+/** What the last match failed on. */
+let missed = '';
+/** The query that was taken apart last: many routes may look at one. */
+let lastPath = '';
+let lastQuery: ReadonlyMap<string, string> = new Map();
+
+function matchOutcome(match: RouteMatch, facts: RequestFacts, path: string): MatchOutcome {
+  if (!matchesPath(match, path, facts.method)) {
+    missed = path;
+    return 'path';
+  }
+  for (const header of match.headers)
+    if (!matchesHeader(header, facts)) {
+      missed = header.name;
+      return 'header';
+    }
+  for (const parameter of match.query) {
+    if (lastPath !== facts.path) {
+      lastQuery = queryParameters(facts.path);
+      lastPath = facts.path;
+    }
+    const value = lastQuery.get(parameter.name);
+    if (value === undefined || parameter.match?.test(value) === false) {
+      missed = parameter.name;
+      return 'query';
+    }
+  }
+  if (match.grpcOnly && !isGrpcContentType(facts.header('content-type'))) {
+    missed = facts.header('content-type') ?? '';
+    return 'grpc';
+  }
+  if (match.fractionMillionths < 1_000_000 && facts.random >= match.fractionMillionths) {
+    missed = `${match.fractionMillionths}`;
+    return 'fraction';
+  }
+  return 'taken';
+}
+
+/** Whether everything of a match holds. */
+export const matchesRoute = (match: RouteMatch, facts: RequestFacts): boolean =>
+  matchOutcome(match, facts, pathOnly(facts.path)) === 'taken';

@@ -301,6 +301,15 @@ export const filterStatistics = {
   rbacShadow: ['shadow_allowed', 'shadow_denied'],
   fault: ['aborts_injected', 'active_faults', 'delays_injected', 'faults_overflow', 'response_rl_injected'],
   cors: ['origin_invalid', 'origin_valid'],
+  jwt: [
+    'allowed',
+    'cors_preflight_bypassed',
+    'denied',
+    'jwks_fetch_failed',
+    'jwks_fetch_success',
+    'jwt_cache_hit',
+    'jwt_cache_miss',
+  ],
 } as const satisfies Record<string, readonly string[]>;
 
 export type FilterStatistics = keyof typeof filterStatistics;

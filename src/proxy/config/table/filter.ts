@@ -1,4 +1,5 @@
 import type { Cors, Fault, HeaderMutation } from './http.ts';
+import type { JwtFilter, RouteJwt } from './jwt.ts';
 import type { Rbac } from './rbac.ts';
 import type { HeaderMatch } from './route.ts';
 
@@ -13,7 +14,14 @@ export interface HttpFilter {
   readonly config: FilterConfig;
 }
 
-export type FilterConfig = RbacFilter | FaultFilter | CorsFilter | MutationFilter | BufferFilter | HealthCheckFilter;
+export type FilterConfig =
+  | RbacFilter
+  | FaultFilter
+  | CorsFilter
+  | MutationFilter
+  | BufferFilter
+  | HealthCheckFilter
+  | JwtFilter;
 
 /**
  * What a route, its virtual host or its table says about filters, by their names; the most specific level was taken when it was
@@ -29,7 +37,8 @@ export type RouteFilter =
   | FaultFilter
   | RouteCors
   | RouteMutations
-  | BufferFilter;
+  | BufferFilter
+  | RouteJwt;
 
 export interface RbacFilter {
   readonly kind: 'rbac';

@@ -6,6 +6,7 @@ import { runCors } from './cors.ts';
 import { runFault } from './fault.ts';
 import { runHeaderMutation } from './header-mutation.ts';
 import { runHealthCheck } from './health-check.ts';
+import { runJwt } from './jwt.ts';
 import type { Outcome, Place } from './place.ts';
 import { runRbac } from './rbac.ts';
 
@@ -49,6 +50,8 @@ function runFilter(
       new BufferedRequest({ exchange, goOn, next, serve }, maxBytes);
       return 'waits';
     }
+    case 'jwt':
+      return runJwt({ exchange, goOn, next, serve }, statPrefix, config, said?.kind === 'jwt' ? said : null);
     case 'healthCheck':
       return runHealthCheck(exchange, config);
   }
