@@ -19,7 +19,7 @@ export class BufferedRequest extends HeldRequest {
       held.add(bytes, start, end);
       return;
     }
-    exchange.taker = null;
+    this.letGo();
     localReply(exchange, 413, 'Payload Too Large', 'request_payload_too_large');
   }
 

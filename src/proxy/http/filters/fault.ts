@@ -80,13 +80,11 @@ class FaultDelay extends HeldRequest {
     super(place);
     const { exchange } = place;
     this.statPrefix = statPrefix;
-    exchange.stream.pauseRequest();
     exchange.plane.statistics.filter(statPrefix, 'fault').active_faults++;
     this.timer = setTimeout(() => {
       output.turn(() => {
         this.stop();
-        exchange.taker = null;
-        exchange.stream.resumeRequest();
+        this.letGo();
         if (!abort(exchange, statPrefix, fault)) this.goOn();
       });
     }, delayMs);

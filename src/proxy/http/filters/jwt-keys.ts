@@ -100,9 +100,9 @@ export class KeySets {
     return held.expiresTick > output.tick || source.refreshesBehind ? held.keys : null;
   }
 
-  /** Whether what `current` gives is to be fetched anew behind the request's back. */
+  /** Whether what `current` gives is to be fetched anew behind the requests' backs. */
   outdated(source: JwtKeySource): boolean {
-    if (source.kind === 'local') return false;
+    if (source.kind === 'local' || !source.refreshesBehind) return false;
     const held = this.#remote.get(keyOf(source));
     return held !== undefined && held.expiresTick <= output.tick;
   }

@@ -244,7 +244,6 @@ class HeldForKeys extends HeldRequest {
 
   constructor(place: Place, check: Check, filter: JwtFilter, counters: FilterCounters) {
     super(place);
-    this.exchange.stream.pauseRequest();
     void this.wait(check, filter, counters);
   }
 
@@ -258,8 +257,7 @@ class HeldForKeys extends HeldRequest {
     output.turn(() => {
       const { exchange } = this;
       this.over = true;
-      exchange.taker = null;
-      exchange.stream.resumeRequest();
+      this.letGo();
       if (settle(exchange, check, filter, counters, status as JwtStatus)) this.goOn();
     });
   }
