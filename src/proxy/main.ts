@@ -1,12 +1,19 @@
 /** `lateen proxy`: the data plane, out of an Envoy bootstrap file or as the sidecar or gateway of a pod. */
 import { parseArgs } from 'node:util';
+import { isMainThread } from 'node:worker_threads';
 import { parseDurationMs } from '../lib/duration.ts';
+import type { FileOptions } from './agent/file.ts';
 import type { Lifecycle } from './agent/lifecycle.ts';
+import { forgetStart } from './forget-start.ts';
 import { createLog, type Log, parseLevel } from './telemetry/log.ts';
 import { flushLogFiles, flushLogFilesSync } from './telemetry/log-file.ts';
 
+const maxConcurrency = 256;
+
 const usage = `Usage:
-  lateen proxy -c FILE [--drain-time 5s]        runs what an Envoy bootstrap file (YAML or JSON) describes
+  lateen proxy -c FILE [--drain-time 5s] [--concurrency N]
+                                                runs what an Envoy bootstrap file (YAML or JSON) describes, on N threads
+                                                (0: one for each core; 1 unless told)
   lateen proxy -c FILE --mode validate          says what in the file is wrong or not supported
   lateen proxy sidecar|router [--domain NAME]   runs as the proxy of a pod, from Istio's environment
 `;
@@ -24,11 +31,15 @@ const options = {
   'log-level': { type: 'string', short: 'l' },
   proxyLogLevel: { type: 'string' },
   proxyComponentLogLevel: { type: 'string' },
+  /** Threads that serve; a pod has it in its ProxyConfig. */
   concurrency: { type: 'string' },
   serviceCluster: { type: 'string' },
   stsPort: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const;
+
+// The bundle is one file: a worker of the data path begins here too (workers/workers.ts).
+if (!isMainThread) await import('./workers/worker.ts');
 
 /** Exit codes: 0 ended as asked, 1 failed, 2 wrong usage or a file that is refused. */
 export async function main(args: string[]): Promise<number> {
@@ -50,12 +61,17 @@ export async function main(args: string[]): Promise<number> {
     return refuse(
       `lateen proxy: --drain-time ${values['drain-time'] ?? values['drain-time-s']} is no duration such as 5s\n`,
     );
+  const concurrency = Number(values.concurrency ?? 1);
+  if (!Number.isInteger(concurrency) || concurrency < 0 || concurrency > maxConcurrency)
+    return refuse(
+      `lateen proxy: --concurrency ${values.concurrency} is no number of threads from 0 to ${maxConcurrency}\n`,
+    );
   // Whatever ends the process, the lines that wait are written.
   process.on('exit', flushLogFilesSync);
   process.on('uncaughtException', (error) => log.error(`unexpected: ${error.stack ?? error.message}`));
   process.on('unhandledRejection', (error) => log.error(`unexpected: ${error instanceof Error ? error.stack : error}`));
   try {
-    if (values.config) return await runFile(values.config, values.mode === 'validate', drainMs, log);
+    if (values.config) return await runFile(values.config, values.mode === 'validate', { drainMs, concurrency }, log);
     const [type] = positionals;
     if (type === 'sidecar' || type === 'router') return await runPod(type, values.domain ?? null, log);
   } catch (error) {
@@ -70,7 +86,7 @@ function refuse(text: string): number {
   return 2;
 }
 
-async function runFile(path: string, validate: boolean, drainMs: number, log: Log): Promise<number> {
+async function runFile(path: string, validate: boolean, options: FileOptions, log: Log): Promise<number> {
   const { readBootstrap, BootstrapError } = await import('./config/bootstrap.ts');
   let bootstrap: ReturnType<typeof readBootstrap>;
   try {
@@ -85,10 +101,8 @@ async function runFile(path: string, validate: boolean, drainMs: number, log: Lo
   }
   const { startFromFile } = await import('./agent/file.ts');
   const own = bootstrap.logAsJson ? createLog(log.level, true) : log;
-  const proxy = await startFromFile(bootstrap, drainMs, own);
-  own.info(
-    `serving ${path}: ${proxy.runtime.stats.listeners.map(({ name, port }) => `${name} on ${port}`).join(', ')}`,
-  );
+  const proxy = await startFromFile(bootstrap, options, own);
+  own.info(`serving ${path}: ${proxy.plane.listeners.map(({ name, port }) => `${name} on ${port}`).join(', ')}`);
   return untilEnded(proxy);
 }
 
@@ -98,16 +112,6 @@ async function runPod(type: 'sidecar' | 'router', domain: string | null, log: Lo
     import('./agent/pod.ts'),
   ]);
   return untilEnded(await startPod(await readEnvironment({ type, domain }, process.env), log));
-}
-
-const settledMs = 500;
-
-/** What only the start needed leaves the memory: nothing of it would by itself in a proxy that has little to do. */
-function forgetStart(): void {
-  setTimeout(() => {
-    const { gc } = globalThis as { gc?: (options: object) => void };
-    gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
-  }, settledMs).unref();
 }
 
 async function untilEnded(proxy: { lifecycle: Lifecycle; ended: Promise<void> }): Promise<number> {

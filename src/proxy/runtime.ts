@@ -7,7 +7,13 @@ import type { Telemetry } from './http/exchange.ts';
 import { KeySets } from './http/filters/jwt-keys.ts';
 import type { LocalNode, Plane } from './http/plane.ts';
 import { type Interception, type Place, placesOf } from './net/interception.ts';
-import { type Acceptor, BoundListener, type ConnectionCounters } from './net/listener.ts';
+import {
+  type Acceptor,
+  activeConnections,
+  BoundListener,
+  type ConnectionCounters,
+  type SharedPorts,
+} from './net/listener.ts';
 import { originalDstFailure } from './net/original-dst.ts';
 import { output } from './net/output.ts';
 import { OverloadState } from './net/overload.ts';
@@ -26,7 +32,11 @@ export interface RuntimeOptions {
   readonly overload?: Overload | null;
   /** Takes the place of iptables where there is none. */
   readonly interception?: Interception | null;
+  /** Null when no other thread serves the same ports. */
+  readonly shared?: SharedPorts | null;
 }
+
+export type { SharedPorts };
 
 export interface RuntimeStats extends Readonly<ConnectionCounters> {
   readonly listeners: ReadonlyArray<{ readonly name: string; readonly port: number }>;
@@ -79,8 +89,9 @@ export class Runtime implements Plane {
         lastTlsFailure: '',
       },
       swept: new Set(),
+      shared: options.shared ?? null,
     };
-    this.overload = new OverloadState(options.overload ?? null, () => this.acceptor.counters.active);
+    this.overload = new OverloadState(options.overload ?? null, () => activeConnections(this.acceptor));
     this.timer = setInterval(() => this.sweep(), sweepMs);
     this.timer.unref();
   }
@@ -130,7 +141,11 @@ export class Runtime implements Plane {
         wanted.set(i === 0 ? name : `${name} ${i}`, { listener, place });
     for (const [key, bound] of this.bound) {
       const next = wanted.get(key);
-      if (next !== undefined && next.place.host === bound.place.host && next.place.port === bound.place.port)
+      if (
+        next !== undefined &&
+        next.place.host === bound.place.host &&
+        (next.place.port === bound.place.port || next.place.port === 0)
+      )
         bound.config = next.listener;
       else {
         this.bound.delete(key);
@@ -143,7 +158,11 @@ export class Runtime implements Plane {
     if ([...wanted.keys()].some((key) => !this.bound.has(key))) await this.warmed();
     for (const [key, { listener, place }] of wanted) {
       if (this.bound.has(key)) continue;
-      const opened = new BoundListener(listener, place, this.acceptor);
+      const { shared } = this.acceptor;
+      // A path cannot be shared.
+      if (shared !== null && shared.index > 0 && place.host.startsWith('/')) continue;
+      const known = place.port === 0 ? (shared?.ports.get(key) ?? 0) : place.port;
+      const opened = new BoundListener(listener, { ...place, port: known }, this.acceptor);
       try {
         await opened.listen();
         this.bound.set(key, opened);
@@ -159,6 +178,16 @@ export class Runtime implements Plane {
     const untilTick = performance.now() + warmMs;
     while (performance.now() < untilTick && [...this.pools.values()].some((pool) => !pool.warm))
       await new Promise((resolve) => setTimeout(resolve, warmPollMs));
+  }
+
+  /** Which of the threads that serve this is. */
+  get worker(): number {
+    return this.acceptor.shared?.index ?? 0;
+  }
+
+  /** Ports by place, for threads that share those that were chosen by the system. */
+  get ports(): Map<string, number> {
+    return new Map([...this.bound].map(([key, { port }]) => [key, port]));
   }
 
   /** Port of a bound listener, which matters when it was bound to port 0. */

@@ -52,7 +52,7 @@ static_resources:
     type: STATIC
     load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {hostname: up, address: {socket_address: {address: 127.0.0.1, port_value: ${origin.port}}}}}]}]}
 ${more}`);
-    const proxy = await startFromFile(bootstrap, 100, createLog('none'));
+    const proxy = await startFromFile(bootstrap, { drainMs: 100, concurrency: 1 }, createLog('none'));
     t.teardown(async () => {
       proxy.lifecycle.quit();
       await proxy.ended;
@@ -61,7 +61,7 @@ ${more}`);
   }
 
   async ask(t: ExecutionContext, ...paths: string[]): Promise<void> {
-    const caller = await Caller.to(this.proxy.runtime.portOf('main'));
+    const caller = await Caller.to(this.proxy.plane.portOf('main'));
     t.teardown(() => caller.stop());
     for (const path of paths) caller.send(get(path));
     await caller.responses(paths.length);
@@ -234,7 +234,7 @@ test('what changes something is asked for by POST', async (t) => {
   t.deepEqual(JSON.parse((await served.page('/runtime')).body), { layers: [], entries: {} });
   t.is((await served.page('/drain_listeners?inboundonly', 'POST')).body, 'OK\n');
   await served.ask(t, '/direct');
-  const port = served.proxy.runtime.portOf('main');
+  const port = served.proxy.plane.portOf('main');
   t.is((await served.page('/drain_listeners', 'POST')).body, 'OK\n');
   const outcome = await new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');

@@ -2,19 +2,18 @@
 import { version } from '../../lib/version.ts';
 import { runtimeValues } from '../config/runtime-values.ts';
 import type { SecretStore } from '../config/secret-store.ts';
-import type { Runtime } from '../runtime.ts';
 import { type Log, parseLevel } from '../telemetry/log.ts';
 import { reopenLogFiles } from '../telemetry/log-file.ts';
 import type { Stat } from '../telemetry/stat.ts';
+import type { DataPlane } from '../workers/data-plane.ts';
 import { certificates } from './certs-page.ts';
-import { clustersPage } from './clusters-page.ts';
 import type { DumpSource } from './config-dump.ts';
 import { type Handler, json, type Reply, type Routes, text } from './http-server.ts';
 import { helpText, type Page, type Pages, routesOf, unknownPage } from './pages.ts';
 import { prometheusPage, statsPage } from './stats-page.ts';
 
 export interface AdminOptions {
-  runtime: Runtime;
+  plane: DataPlane;
   secrets: SecretStore;
   log: Log;
   /** Of the bootstrap file, or of the pod: as /server_info and /config_dump tell it. */
@@ -22,9 +21,8 @@ export interface AdminOptions {
   /** What was given on the command line, by Envoy's names. */
   commandLine: object;
   dump(): DumpSource;
-  stats(): Stat[];
-  /** Prometheus text beyond `stats`. */
-  metrics(): string;
+  /** `metrics` is Prometheus text beyond `stats`. */
+  counts(): Promise<{ stats: Stat[]; metrics: string }>;
   state(): ServerState;
   /** From now on readiness is refused (true), or no longer. */
   failHealth(failed: boolean): void;
@@ -52,7 +50,7 @@ const filterParams = [
 ] as const;
 
 export function admin(options: AdminOptions): Admin {
-  const { runtime } = options;
+  const { plane } = options;
   const does = (help: string, act: (url: URL) => void, params: Page['params'] = []): Page => ({
     help,
     params,
@@ -77,15 +75,20 @@ export function admin(options: AdminOptions): Admin {
         ['type', 'Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)'],
         ['histogram_buckets', 'Histogram bucket display mode; One of (cumulative, disjoint, detailed, summary)'],
       ],
-      answer: (_request, url) =>
-        url.searchParams.get('format') === 'prometheus'
-          ? prometheusPage(options.stats(), url.searchParams, options.metrics())
-          : statsPage(options.stats(), url.searchParams),
+      answer: async (_request, url) => {
+        const { stats, metrics } = await options.counts();
+        return url.searchParams.get('format') === 'prometheus'
+          ? prometheusPage(stats, url.searchParams, metrics)
+          : statsPage(stats, url.searchParams);
+      },
     },
     '/stats/prometheus': {
       help: 'print server stats in prometheus format',
       params: filterParams,
-      answer: (_request, url) => prometheusPage(options.stats(), url.searchParams, options.metrics()),
+      answer: async (_request, url) => {
+        const { stats, metrics } = await options.counts();
+        return prometheusPage(stats, url.searchParams, metrics);
+      },
     },
     '/clusters': {
       help: 'upstream cluster status',
@@ -94,12 +97,15 @@ export function admin(options: AdminOptions): Admin {
         ['filter', 'Regular expression (RE2) for filtering clusters by name'],
       ],
       answer: (_request, url) =>
-        clustersPage(runtime, url.searchParams, (name) => options.dump().fixed?.get('cluster', name) != null),
+        plane.clustersPage(
+          `${url.searchParams}`,
+          [...(options.dump().fixed?.all('cluster') ?? [])].map(([name]) => name),
+        ),
     },
     '/listeners': {
       help: 'print listener info',
       params: [['format', 'File format to use; One of (text, json)']],
-      answer: (_request, url) => listenersPage(runtime, url.searchParams.get('format')),
+      answer: (_request, url) => listenersPage(plane, url.searchParams.get('format')),
     },
     '/config_dump': {
       help: 'dump current configs',
@@ -154,17 +160,17 @@ export function admin(options: AdminOptions): Admin {
     ),
     '/healthcheck/fail': does('cause the server to fail health checks', () => options.failHealth(true)),
     '/healthcheck/ok': does('cause the server to pass health checks', () => options.failHealth(false)),
-    '/reset_counters': does('reset all counters to zero', () => runtime.statistics.reset()),
+    '/reset_counters': does('reset all counters to zero', () => plane.resetCounters()),
     '/reopen_logs': does('reopen access logs', () => reopenLogFiles()),
     '/quitquitquit': does('exit the server', () => options.quit()),
   };
   return { routes: routesOf(pages), unknown: () => unknownPage(pages) };
 }
 
-function listenersPage(runtime: Runtime, format: string | null): Reply {
-  const listeners = runtime.stats.listeners.map(({ name, port }) => ({
+function listenersPage(plane: DataPlane, format: string | null): Reply {
+  const listeners = plane.listeners.map(({ name, port }) => ({
     name,
-    host: runtime.table.listeners.get(name)?.address.host ?? '0.0.0.0',
+    host: plane.table.listeners.get(name)?.address.host ?? '0.0.0.0',
     port,
   }));
   if (format !== 'json') return text(listeners.map(({ name, host, port }) => `${name}::${host}:${port}\n`).join(''));

@@ -3,37 +3,46 @@ import { admin as adminPages, type ServerState } from '../admin/admin.ts';
 import { type SmallServer, serve } from '../admin/http-server.ts';
 import type { ParsedBootstrap } from '../config/bootstrap.ts';
 import { type Subscription, subscribe } from '../config/subscription.ts';
-import { createRuntime, type Runtime } from '../runtime.ts';
-import { IstioMetrics } from '../telemetry/istio-metrics.ts';
+import { istioText } from '../telemetry/istio-metrics.ts';
 import type { Log } from '../telemetry/log.ts';
 import { proxyStats } from '../telemetry/proxy-stats.ts';
-import { ProxyTelemetry } from '../telemetry/telemetry.ts';
 import { workloadOfNode } from '../telemetry/workload.ts';
+import type { DataPlane } from '../workers/data-plane.ts';
+import { openPlane } from '../workers/open.ts';
 import { Lifecycle } from './lifecycle.ts';
 
 export interface FileProxy {
-  readonly runtime: Runtime;
+  readonly plane: DataPlane;
   /** 0 without an admin address in the file. */
   readonly adminPort: number;
   readonly lifecycle: Lifecycle;
   readonly ended: Promise<void>;
 }
 
+export interface FileOptions {
+  readonly drainMs: number;
+  /** Threads that serve; 1 is the calling one. */
+  readonly concurrency: number;
+}
+
 /** Rejects when a listener of the file cannot be bound. */
-export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number, log: Log): Promise<FileProxy> {
+export async function startFromFile(
+  bootstrap: ParsedBootstrap,
+  { drainMs, concurrency }: FileOptions,
+  log: Log,
+): Promise<FileProxy> {
   const { secrets, store, table, node, ads, tells } = bootstrap;
   const startedAtMs = Date.now();
-  const workload = workloadOfNode(node?.metadata);
-  const metrics = workload && new IstioMetrics({ workload, principal: '' });
-  const self = { id: node?.id ?? '', cluster: node?.cluster ?? '', zone: node?.locality?.zone ?? '' };
-  const telemetry = new ProxyTelemetry({ metrics, node: self });
-  const runtime = await createRuntime({ table, node: self, secrets, telemetry, overload: bootstrap.overload });
+  const settings = {
+    workload: workloadOfNode(node?.metadata),
+    principal: '',
+    node: { id: node?.id ?? '', cluster: node?.cluster ?? '', zone: node?.locality?.zone ?? '' },
+    overload: bootstrap.overload,
+    interception: null,
+  };
+  const plane = await openPlane(concurrency, settings, table, secrets, log);
   const lifecycle = new Lifecycle({
-    beginDrain() {
-      runtime.draining = true;
-    },
-    drain: (limitMs, minimumMs) => runtime.drain(limitMs, minimumMs),
-    closeListeners: (inboundOnly) => runtime.closeListeners(inboundOnly),
+    plane,
     terminationDrainMs: drainMs,
     minDrainMs: 0,
     exitOnZeroActiveConnections: true,
@@ -49,7 +58,7 @@ export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number,
       isLocalSecret: (name) => store.get('secret', name) !== null,
       fixed: table,
       onTable: (next) => {
-        runtime.apply(next).catch((error: Error) => log.error(`listeners: ${error.message}`));
+        plane.apply(next).catch((error: Error) => log.error(`listeners: ${error.message}`));
       },
       onRejected: (reason) => log.warn(`refused: ${reason}`),
     });
@@ -63,22 +72,20 @@ export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number,
   let server: SmallServer | null = null;
   if (bootstrap.admin) {
     const pages = adminPages({
-      runtime,
+      plane,
       secrets,
       log,
       node: nodeJson(bootstrap),
-      commandLine: { drain_time: `${drainMs / 1000}s`, mode: 'Serve', concurrency: 1 },
-      stats: () =>
-        proxyStats(runtime, subscription?.state ?? null, state() === 'LIVE', {
-          unusedClusters: true,
-          tells,
-          spans: (list) => telemetry.listSpans(list),
-        }),
-      metrics: () => metrics?.text() ?? '',
+      commandLine: { drain_time: `${drainMs / 1000}s`, mode: 'Serve', concurrency },
+      async counts() {
+        const { stats, istio } = await plane.counts(true);
+        const told = { ads: subscription?.state ?? null, live: state() === 'LIVE', tells };
+        return { stats: proxyStats(plane, stats, told), metrics: istioText(istio) };
+      },
       state,
       failHealth: (failed) => {
         lifecycle.failHealth(failed);
-        runtime.unhealthy = failed;
+        plane.failHealth(failed);
       },
       drain: (how) => lifecycle.drainListeners(how),
       quit: () => lifecycle.quit(),
@@ -95,10 +102,9 @@ export async function startFromFile(bootstrap: ParsedBootstrap, drainMs: number,
   const ended = lifecycle.ended.then(async () => {
     server?.close();
     await subscription?.stop();
-    await telemetry.flushSpans(runtime, 1000);
-    await runtime.close();
+    await plane.close();
   });
-  return { runtime, adminPort: server?.port ?? 0, lifecycle, ended };
+  return { plane, adminPort: server?.port ?? 0, lifecycle, ended };
 }
 
 /** The node as it is told: what the file says of it, and who runs it. */

@@ -6,11 +6,13 @@ function lifecycle(more: Partial<LifecycleOptions> = {}) {
   const calls: string[] = [];
   const drained = Promise.withResolvers<void>();
   const life = new Lifecycle({
-    beginDrain: () => calls.push('begin'),
-    closeListeners: () => {},
-    drain: (limitMs, minimumMs) => {
-      calls.push(`drain ${limitMs} ${minimumMs}`);
-      return drained.promise;
+    plane: {
+      beginDrain: () => calls.push('begin'),
+      closeListeners: () => {},
+      drain: (limitMs, minimumMs) => {
+        calls.push(`drain ${limitMs} ${minimumMs}`);
+        return drained.promise;
+      },
     },
     terminationDrainMs: 5000,
     minDrainMs: 0,

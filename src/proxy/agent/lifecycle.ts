@@ -1,12 +1,8 @@
 import type { Log } from '../telemetry/log.ts';
+import type { DataPlane } from '../workers/data-plane.ts';
 
 export interface LifecycleOptions {
-  /** From now on callers are asked to come back on another connection; new ones are still served. */
-  beginDrain(): void;
-  /** Lets callers go; resolves when no connection is left after `minimumMs`, or at `limitMs`. */
-  drain(limitMs: number, minimumMs: number): Promise<void>;
-  /** Accepts no more connections; those that are open stay. */
-  closeListeners(inboundOnly: boolean): void;
+  plane: Pick<DataPlane, 'beginDrain' | 'drain' | 'closeListeners'>;
   terminationDrainMs: number;
   minDrainMs: number;
   exitOnZeroActiveConnections: boolean;
@@ -50,7 +46,7 @@ export class Lifecycle {
     if (this.#drained || this.#terminating) return;
     this.#drained = true;
     this.#options.log.info('draining');
-    this.#options.beginDrain();
+    this.#options.plane.beginDrain();
   }
 
   /**
@@ -58,13 +54,13 @@ export class Lifecycle {
    * to leave; with `skipExit` it only asks.
    */
   drainListeners({ graceful, skipExit, inboundOnly }: { graceful: boolean; skipExit: boolean; inboundOnly: boolean }) {
-    const { closeListeners, terminationDrainMs } = this.#options;
+    const { plane, terminationDrainMs } = this.#options;
     if (!graceful && !skipExit) {
-      closeListeners(inboundOnly);
+      plane.closeListeners(inboundOnly);
       return;
     }
     this.drainNow();
-    if (!skipExit) setTimeout(() => closeListeners(inboundOnly), terminationDrainMs).unref();
+    if (!skipExit) setTimeout(() => plane.closeListeners(inboundOnly), terminationDrainMs).unref();
   }
 
   quit(): void {
@@ -82,7 +78,7 @@ export class Lifecycle {
     const { terminationDrainMs, minDrainMs, exitOnZeroActiveConnections, log } = this.#options;
     log.info(`draining for at most ${terminationDrainMs} ms`);
     const minimumMs = exitOnZeroActiveConnections ? Math.min(minDrainMs, terminationDrainMs) : terminationDrainMs;
-    void this.#options.drain(terminationDrainMs, minimumMs).then(() => {
+    void this.#options.plane.drain(terminationDrainMs, minimumMs).then(() => {
       log.info('drained');
       this.#end.resolve();
     });

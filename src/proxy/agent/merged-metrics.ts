@@ -33,12 +33,12 @@ export function scrapeTargets(config: string, ownPorts: readonly number[]): Scra
   return targets.map(({ port, path }) => ({ port, path: path || '/metrics' }));
 }
 
-export function mergedMetrics(own: () => string, targets: readonly ScrapeTarget[]): Handler {
+export function mergedMetrics(own: () => Promise<string>, targets: readonly ScrapeTarget[]): Handler {
   return async (incoming) => {
     const seconds = Number(incoming.headers['x-prometheus-scrape-timeout-seconds']);
     const timeoutMs = seconds > 0 ? Math.min(60_000, Math.ceil(seconds * 1000)) : defaultTimeoutMs;
     const scraped = await Promise.all(targets.map((target) => scrape(target, timeoutMs)));
-    let body = own();
+    let body = await own();
     let failures = 0;
     // The application's go last, and without the end mark of OpenMetrics: what follows it would not be read.
     for (const answer of scraped) {

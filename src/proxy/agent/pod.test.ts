@@ -306,12 +306,12 @@ test('two pods of a mesh: certificates, mutual TLS, authorization by identity, l
   mesh.worlds.set('cart', inbound(await app(t), logPath));
   const cart = await mesh.pod(t, 'cart');
   await ready(cart);
-  mesh.worlds.set('front', outbound(cart.runtime.portOf('virtualInbound')));
-  mesh.worlds.set('thief', outbound(cart.runtime.portOf('virtualInbound')));
+  mesh.worlds.set('front', outbound(cart.plane.portOf('virtualInbound')));
+  mesh.worlds.set('thief', outbound(cart.plane.portOf('virtualInbound')));
   const [front, thief] = await Promise.all([mesh.pod(t, 'front'), mesh.pod(t, 'thief')]);
   await Promise.all([ready(front), ready(thief)]);
 
-  const call = (pod: Pod, method = 'GET') => get(pod.runtime.portOf('0.0.0.0_80'), '/items', { host: 'cart' }, method);
+  const call = (pod: Pod, method = 'GET') => get(pod.plane.portOf('0.0.0.0_80'), '/items', { host: 'cart' }, method);
   const answer = await call(front);
   t.is(answer.status, 200);
   t.regex(answer.body, /^cart By=spiffe:\/\/cluster\.local\/ns\/shop\/sa\/cart;Hash=[0-9a-f]{64};/);
@@ -370,7 +370,7 @@ test('a push changes routes of open connections, a bad one changes nothing and s
   mesh.worlds.set('front', { ...world, cluster: [plain], route: [route(201)] });
   const front = await mesh.pod(t, 'front');
   await ready(front);
-  const status = async () => (await get(front.runtime.portOf('0.0.0.0_80'), '/')).status;
+  const status = async () => (await get(front.plane.portOf('0.0.0.0_80'), '/')).status;
   t.is(await status(), 201);
   mesh.worlds.set('front', { ...world, cluster: [plain], route: [route(202)] });
   mesh.push();

@@ -16,13 +16,13 @@ import { emptyTable } from '../config/compile.ts';
 import { SecretStore } from '../config/secret-store.ts';
 import { subscribe } from '../config/subscription.ts';
 import type { Table } from '../config/table.ts';
-import { createRuntime, type Runtime } from '../runtime.ts';
-import { IstioMetrics } from '../telemetry/istio-metrics.ts';
+import { istioText } from '../telemetry/istio-metrics.ts';
 import type { Log } from '../telemetry/log.ts';
 import { proxyStats } from '../telemetry/proxy-stats.ts';
 import { prometheusText } from '../telemetry/stat.ts';
-import { ProxyTelemetry } from '../telemetry/telemetry.ts';
 import { workloadOfNode } from '../telemetry/workload.ts';
+import type { DataPlane } from '../workers/data-plane.ts';
+import { openPlane } from '../workers/open.ts';
 import { appProbes } from './app-probe.ts';
 import { keepCertificate } from './certificate.ts';
 import type { Environment, HostPort } from './environment.ts';
@@ -39,7 +39,7 @@ export interface Pod {
     readonly metrics: number;
   };
   readonly lifecycle: Lifecycle;
-  readonly runtime: Runtime;
+  readonly plane: DataPlane;
   /** Resolves when the process should end. */
   readonly ended: Promise<void>;
 }
@@ -66,25 +66,18 @@ export async function startPod(environment: Environment, log: Log, at: string | 
     secrets,
     log,
   });
-  const workload = workloadOfNode(environment.metadata);
-  const istioMetrics = workload && new IstioMetrics({ workload, principal: environment.identity });
-  const self = { id: environment.nodeId, cluster: environment.cluster, zone: '' };
-  const telemetry = new ProxyTelemetry({ metrics: istioMetrics, node: self });
-  const runtime = await createRuntime({
-    table: emptyTable,
-    node: self,
-    secrets,
-    telemetry,
+  const settings = {
+    workload: workloadOfNode(environment.metadata),
+    principal: environment.identity,
+    node: { id: environment.nodeId, cluster: environment.cluster, zone: '' },
+    overload: null,
     interception,
-  });
+  };
+  const plane = await openPlane(environment.proxyConfig.concurrency ?? 1, settings, emptyTable, secrets, log);
 
   let applied = false;
   const lifecycle = new Lifecycle({
-    beginDrain() {
-      runtime.draining = true;
-    },
-    drain: (limitMs, minimumMs) => runtime.drain(limitMs, minimumMs),
-    closeListeners: (inboundOnly) => runtime.closeListeners(inboundOnly),
+    plane,
     terminationDrainMs: environment.proxyConfig.terminationDrainMs,
     minDrainMs: environment.minDrainMs,
     exitOnZeroActiveConnections: environment.exitOnZeroActiveConnections,
@@ -92,7 +85,7 @@ export async function startPod(environment: Environment, log: Log, at: string | 
   });
   const apply = async (table: Table) => {
     try {
-      await runtime.apply(table);
+      await plane.apply(table);
     } catch (error) {
       // The other listeners are up; the next push tries again.
       log.error(`listeners: ${(error as Error).message}`);
@@ -128,17 +121,18 @@ export async function startPod(environment: Environment, log: Log, at: string | 
   subscription.start();
 
   const isReady = () => applied && certificate.current !== null && lifecycle.accepts;
-  const stats = () =>
-    proxyStats(runtime, subscription.state, isReady(), {
-      unusedClusters: false,
-      tells: null,
-      spans: (list) => telemetry.listSpans(list),
-    });
-  const metrics = () => istioMetrics?.text() ?? '';
+  const counts = async () => {
+    const { stats, istio } = await plane.counts(false);
+    const told = { ads: subscription.state, live: isReady(), tells: null };
+    return { stats: proxyStats(plane, stats, told), metrics: istioText(istio) };
+  };
   const ready: Routes[string] = () =>
     isReady() ? text('') : text(`${notReady(applied, certificate.current !== null, lifecycle)}\n`, 503);
-  const metricsText = () => metrics() + prometheusText(stats());
-  const prometheus: Routes[string] = () => text(metricsText());
+  const metricsText = async () => {
+    const { stats, metrics } = await counts();
+    return metrics + prometheusText(stats);
+  };
+  const prometheus: Routes[string] = async () => text(await metricsText());
   const { proxyConfig } = environment;
   const ownPorts = [proxyConfig.statusPort, environment.metricsPort, environment.readinessPort, 15_000, 15_001, 15_006];
   const probes = appProbes({
@@ -158,7 +152,7 @@ export async function startPod(environment: Environment, log: Log, at: string | 
     user_agent_name: 'lateen',
   };
   const pages = adminPages({
-    runtime,
+    plane,
     secrets,
     log,
     node,
@@ -166,14 +160,13 @@ export async function startPod(environment: Environment, log: Log, at: string | 
       service_cluster: environment.cluster,
       service_node: environment.nodeId,
       mode: 'Serve',
-      concurrency: 1,
+      concurrency: plane.concurrency,
     },
-    stats,
-    metrics,
+    counts,
     state,
     failHealth: (failed) => {
       lifecycle.failHealth(failed);
-      runtime.unhealthy = failed;
+      plane.failHealth(failed);
     },
     drain: (how) => lifecycle.drainListeners(how),
     quit: () => lifecycle.quit(),
@@ -214,13 +207,12 @@ export async function startPod(environment: Environment, log: Log, at: string | 
     certificate.stop();
     for (const server of servers) server.close();
     await subscription.stop();
-    await telemetry.flushSpans(runtime, 1000);
-    await runtime.close();
+    await plane.close();
   });
   return {
     ports: { admin: admin.port, status: status.port, readiness: readiness.port, metrics: metricsServer.port },
     lifecycle,
-    runtime,
+    plane,
     ended,
   };
 }

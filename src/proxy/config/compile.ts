@@ -67,6 +67,39 @@ function compileSecret(field: Field, message: SecretMessage): Secret | null {
   return null;
 }
 
+/** The resource that an object of a table was compiled from. */
+export interface Source {
+  readonly type: XdsType;
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+const sources = new WeakMap<object, Source>();
+/** Of clusters that have been given endpoints. */
+const endpointSources = new WeakMap<Cluster, Source>();
+
+/** Of a listener, a cluster, or routes (those inside a listener have that listener's); null for what was made by hand. */
+export const sourceOf = (compiled: object): Source | null => sources.get(compiled) ?? null;
+
+/** The endpoints that have arrived for a cluster; null when it has those of its own resource. */
+export const endpointSourceOf = (cluster: Cluster): Source | null => endpointSources.get(cluster) ?? null;
+
+function note<T extends XdsType>(source: Source, value: CompiledTypes[T]): void {
+  if (source.type === 'cluster') sources.set((value as CompiledCluster).cluster, source);
+  else if (source.type !== 'listener') sources.set(value, source);
+  else {
+    const { listener, routeTables } = value as CompiledListener;
+    sources.set(listener, source);
+    for (const routes of routeTables.values()) sources.set(routes, source);
+  }
+}
+
+/** A cluster with the endpoints that were discovered for it. */
+export const withEndpoints = (cluster: Cluster, endpoints: CompiledTypes['endpoint']): Cluster => ({
+  ...cluster,
+  endpoints,
+});
+
 interface Kept<T extends XdsType> {
   readonly value: CompiledTypes[T];
   /** As it came, for /config_dump: bytes lie outside of the heap. */
@@ -94,6 +127,7 @@ export class ResourceStore {
     const compiled = compileResource(type, name, message);
     if (!compiled.ok) return compiled.problems;
     this.#kept[type].set(name, { value: compiled.value, bytes, updatedMs: Date.now() });
+    note({ type, name, bytes }, compiled.value);
     return [];
   }
 
@@ -125,7 +159,11 @@ export class ResourceStore {
         clusters.set(name, known.cluster);
         continue;
       }
-      const cluster = endpoints ? { ...base, endpoints } : base;
+      const cluster = endpoints ? withEndpoints(base, endpoints) : base;
+      if (endpoints) {
+        sources.set(cluster, sources.get(base)!);
+        endpointSources.set(cluster, sources.get(endpoints)!);
+      }
       this.#joined.set(name, { base, endpoints, cluster });
       clusters.set(name, cluster);
     }

@@ -24,6 +24,8 @@ export class RuntimeValues {
   /** The layer that POST /runtime_modify changes; null when the file has none. */
   #admin: Layer | null = null;
   #merged = new Map<string, string>();
+  /** Told of all values after each change. */
+  onChange: ((values: ReadonlyMap<string, string>) => void) | null = null;
 
   set(layers: readonly Layer[], admin: Layer | null): void {
     this.#layers = layers;
@@ -33,6 +35,7 @@ export class RuntimeValues {
 
   #merge(): void {
     this.#merged = new Map(this.#layers.flatMap(({ values }) => [...values]));
+    this.onChange?.(this.#merged);
   }
 
   /** A whole number; `fallback` when the key has none. */
@@ -78,6 +81,10 @@ export class RuntimeValues {
         return [key, { layer_values: each, final_value: value }];
       });
     return { layers: this.#layers.map(({ name }) => name), entries: Object.fromEntries(entries) };
+  }
+
+  get values(): ReadonlyMap<string, string> {
+    return this.#merged;
   }
 
   get keys(): number {

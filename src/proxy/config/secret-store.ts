@@ -21,6 +21,8 @@ export class SecretStore implements Secrets {
   readonly #leaves = new WeakMap<Secret, X509Certificate>();
   /** Which of several certificates were chosen, by `scansAll` and server name. */
   #choices = new WeakMap<readonly string[], Map<string, readonly string[]>>();
+  /** Told of each change; null takes a secret away. */
+  onChange: ((name: string, secret: Secret | null) => void) | null = null;
 
   /** Throws an Error when the PEM cannot be used; the secret before it stays. */
   set(name: string, secret: Secret): void {
@@ -30,10 +32,13 @@ export class SecretStore implements Secrets {
     if (known && sameSecret(known, secret)) return;
     this.#secrets.set(name, secret);
     this.#forget(name);
+    this.onChange?.(name, secret);
   }
 
   delete(name: string): void {
-    if (this.#secrets.delete(name)) this.#forget(name);
+    if (!this.#secrets.delete(name)) return;
+    this.#forget(name);
+    this.onChange?.(name, null);
   }
 
   get(name: string): Secret | null {

@@ -1,5 +1,5 @@
 import { lstatSync, unlinkSync } from 'node:fs';
-import { createServer, type Server, Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
 import { runtimeValues } from '../config/runtime-values.ts';
 import type { FilterChain, Gate, Listener, PortRange } from '../config/table.ts';
 import { authorize } from '../http/authorize.ts';
@@ -31,6 +31,30 @@ export interface Acceptor {
   readonly counters: ConnectionCounters;
   /** Connections that are swept about once a second. */
   readonly swept: Set<Accepted>;
+  readonly shared: SharedPorts | null;
+}
+
+/** What the threads that serve the same ports know of each other. */
+export interface SharedPorts {
+  /** Of this thread. */
+  readonly index: number;
+  /** Open connections of each thread. */
+  readonly active: Int32Array;
+  /** Ports that the system chose for another thread, by place. */
+  readonly ports: ReadonlyMap<string, number>;
+}
+
+/** Open connections, over all threads. */
+export function activeConnections({ shared, counters }: Acceptor): number {
+  if (shared === null) return counters.active;
+  let sum = 0;
+  for (const active of shared.active) sum += active;
+  return sum;
+}
+
+function countActive({ shared, counters }: Acceptor, change: number): void {
+  counters.active += change;
+  if (shared !== null) shared.active[shared.index] = counters.active;
 }
 
 export interface Sweepable {
@@ -70,6 +94,18 @@ function removeStaleSocket(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
 }
 
+/** Of ports that are shared the kernel may choose one that another process of this user shares already; of others it does not. */
+function freePort(host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen({ host, port: 0 }, () => {
+      const { port } = probe.address() as AddressInfo;
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
 /** How long a caller may take to read a fixed answer. */
 const answerMs = 5000;
 
@@ -97,16 +133,18 @@ export class BoundListener {
   }
 
   /** Resolves with the port. Rejects when the address cannot be bound. */
-  listen(): Promise<number> {
-    const { host, port } = this.place;
+  async listen(): Promise<number> {
+    const { host } = this.place;
     if (host.startsWith('/')) removeStaleSocket(host);
+    const reusePort = this.acceptor.shared !== null && !host.startsWith('/');
+    const port = reusePort && this.place.port === 0 ? await freePort(host) : this.place.port;
     return new Promise((resolve, reject) => {
       const { server } = this;
       server.once('error', (error) =>
         reject(new Error(`listener ${this.config.name} cannot bind ${host}:${port}: ${error.message}`)),
       );
       const address = host.startsWith('/') ? { path: host } : { host, port };
-      server.listen({ ...address, backlog: this.config.backlog }, () => {
+      server.listen({ ...address, backlog: this.config.backlog, ...(reusePort && { reusePort }) }, () => {
         server.removeAllListeners('error');
         server.on('error', (error) => Transport.onFault(error));
         const address = server.address();
@@ -133,7 +171,7 @@ export class BoundListener {
       overload.maxConnections,
       runtimeValues.number('overload.global_downstream_max_connections', acceptor.maxConnections),
     );
-    const { active } = acceptor.counters;
+    const active = activeConnections(acceptor);
     // The process's own limit holds for all: it keeps memory bounded.
     if (active >= acceptor.maxConnections || (active >= limit && !config.ignoresGlobalLimit)) {
       this.counters.downstreamGlobalCxOverflow++;
@@ -181,7 +219,7 @@ export class BoundListener {
       (config.inspect.originalDst && !portWithin(config.originalDstDisabledPorts, socketLocal.port));
     const local = this.place.destination ?? (wantsOriginal ? originalDestination(handle.fd) : null) ?? socketLocal;
     counters.accepted++;
-    counters.active++;
+    countActive(acceptor, 1);
     this.counters.downstreamCxTotal++;
     this.counters.downstreamCxActive++;
     const transport = new Transport(false);
@@ -527,7 +565,7 @@ class Arrival implements Accepted {
     if (this.over) return;
     this.over = true;
     if (this.timer !== null) clearTimeout(this.timer);
-    this.acceptor.counters.active--;
+    countActive(this.acceptor, -1);
     this.counters.downstreamCxActive--;
     this.counters.downstreamCxDestroy++;
     this.counters.downstreamCxLengthMs.add(performance.now() - this.acceptedTick);

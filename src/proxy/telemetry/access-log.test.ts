@@ -54,21 +54,21 @@ static_resources:
   clusters:
   - {name: c, connect_timeout: 1s, type: STATIC, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: ${originPort}}}}}]}]}}
 `);
-  const proxy = await startFromFile(bootstrap, 100, createLog('none'));
+  const proxy = await startFromFile(bootstrap, { drainMs: 100, concurrency: 1 }, createLog('none'));
   t.teardown(async () => {
     proxy.lifecycle.quit();
     await proxy.ended;
   });
   return {
     path,
-    caller: () => Caller.to(proxy.runtime.portOf('main')),
+    caller: () => Caller.to(proxy.plane.portOf('main')),
     async lines(): Promise<string[]> {
       await flushLogFiles();
       // The first line makes the file.
       return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
     },
     async ask(...requests: string[]): Promise<void> {
-      const caller = await Caller.to(proxy.runtime.portOf('main'));
+      const caller = await Caller.to(proxy.plane.portOf('main'));
       for (const request of requests) await caller.send(request).responses();
       caller.stop();
     },

@@ -1,6 +1,6 @@
 import test from 'ava';
 import type { Exchange, TcpSession } from '../http/exchange.ts';
-import { IstioMetrics } from './istio-metrics.ts';
+import { IstioMetrics, istioText } from './istio-metrics.ts';
 import { workloadOfNode } from './workload.ts';
 
 const workload = workloadOfNode({
@@ -46,7 +46,7 @@ test('a request from here, with the labels of both sides', (t) => {
   const one = exchange();
   counted.http(one);
   counted.http({ ...one, endpoint: { workload: 'cart-v2;shop;cart;v2;k' } } as unknown as Exchange);
-  const text = counted.text();
+  const text = istioText(counted.list());
   t.is(
     text.split('\n')[1],
     'istio_requests_total{reporter="source",source_workload="front-v1",source_canonical_service="front",source_canonical_revision="v1",source_workload_namespace="shop",source_app="front",source_version="v1",source_cluster="k",source_principal="spiffe://cluster.local/ns/shop/sa/front",destination_workload="cart-v2",destination_canonical_service="cart",destination_canonical_revision="v2",destination_workload_namespace="shop",destination_app="cart",destination_version="v2",destination_cluster="k",destination_principal="unknown",destination_service="cart.shop.svc.cluster.local",destination_service_name="cart",destination_service_namespace="shop",request_protocol="http",response_code="200",grpc_response_status="",response_flags="-",connection_security_policy="unknown"} 2',
@@ -65,7 +65,7 @@ test('gRPC has its status, a refused caller its identity', (t) => {
   );
   const peer = { principal: 'spiffe://cluster.local/ns/evil/sa/x' };
   counted.http(exchange({ connection: { direction: 'inbound', mtls: true, peer }, endpoint: null, status: 403 }));
-  const text = counted.text();
+  const text = istioText(counted.list());
   t.regex(text, /request_protocol="grpc",response_code="200",grpc_response_status="5"/);
   t.regex(
     text,
@@ -76,8 +76,7 @@ test('gRPC has its status, a refused caller its identity', (t) => {
 test('the number of series has a limit', (t) => {
   const counted = metrics();
   for (let i = 0; i < 5000; i++) counted.http(exchange({ endpoint: { workload: `w${i};ns;c;v;k` } }));
-  const lines = counted
-    .text()
+  const lines = istioText(counted.list())
     .split('\n')
     .filter((line) => line.startsWith('istio_requests_total'));
   t.is(lines.length, 4001);
@@ -89,7 +88,7 @@ test('connections count when they open and close', (t) => {
   const session = { ...exchange(), receivedBytes: 10, sentBytes: 20 } as unknown as TcpSession;
   counted.tcpOpened(session);
   counted.tcpClosed(session);
-  const text = counted.text();
+  const text = istioText(counted.list());
   t.regex(text, /istio_tcp_connections_opened_total\{.*request_protocol="tcp".*\} 1\n/);
   t.regex(text, /istio_tcp_received_bytes_total\{.*\} 10\n/);
   t.regex(text, /istio_tcp_sent_bytes_total\{.*\} 20\n/);

@@ -6,6 +6,7 @@ import type { Cluster } from '../config/table.ts';
 import type { Exchange, TcpSession } from '../http/exchange.ts';
 import type { ConnectionFacts } from '../net/connection.ts';
 import { Histogram, histogramText } from './histogram.ts';
+import type { Stat } from './stat.ts';
 import { type Workload, workloadOfEndpoint, workloadOfPrincipal } from './workload.ts';
 
 /** Beyond so many series new combinations are counted together, under labels that say `overflow`. */
@@ -166,35 +167,41 @@ export class IstioMetrics {
     };
   }
 
-  /** Prometheus text of everything. */
-  text(): string {
+  /** Everything as series: families in Istio's order. */
+  list(): Stat[] {
+    const list: Stat[] = [];
+    const add = (family: string, labels: string, value: number | Histogram) =>
+      list.push({
+        name: `${family}{${labels}}`,
+        family,
+        labels,
+        kind: typeof value === 'number' ? 'counter' : 'histogram',
+        value: typeof value === 'number' ? value : value.count,
+        histogram: typeof value === 'number' ? null : value.snapshot(),
+      });
     const http = [...this.#http.values()];
+    for (const s of http) add('istio_requests_total', s.labels, s.requests);
+    for (const s of http) add('istio_request_duration_milliseconds', s.labels, s.duration);
+    for (const s of http) add('istio_request_bytes', s.labels, s.requestBytes);
+    for (const s of http) add('istio_response_bytes', s.labels, s.responseBytes);
     const tcp = [...this.#tcp.values()];
-    const counter = (name: string, lines: string[]) =>
-      lines.length === 0 ? '' : `# TYPE ${name} counter\n${lines.join('')}`;
-    const histogram = (name: string, read: (s: HttpSeries) => Histogram) =>
-      http.length === 0
-        ? ''
-        : `# TYPE ${name} histogram\n${http.map((s) => histogramText(name, s.labels, read(s).snapshot())).join('')}`;
-    const tcpCounter = (name: string, read: (s: TcpSeries) => number) =>
-      counter(
-        name,
-        tcp.map((s) => `${name}{${s.labels}} ${read(s)}\n`),
-      );
-    return (
-      counter(
-        'istio_requests_total',
-        http.map((s) => `istio_requests_total{${s.labels}} ${s.requests}\n`),
-      ) +
-      histogram('istio_request_duration_milliseconds', (s) => s.duration) +
-      histogram('istio_request_bytes', (s) => s.requestBytes) +
-      histogram('istio_response_bytes', (s) => s.responseBytes) +
-      tcpCounter('istio_tcp_connections_opened_total', (s) => s.opened) +
-      tcpCounter('istio_tcp_connections_closed_total', (s) => s.closed) +
-      tcpCounter('istio_tcp_sent_bytes_total', (s) => s.sent) +
-      tcpCounter('istio_tcp_received_bytes_total', (s) => s.received)
-    );
+    for (const s of tcp) add('istio_tcp_connections_opened_total', s.labels, s.opened);
+    for (const s of tcp) add('istio_tcp_connections_closed_total', s.labels, s.closed);
+    for (const s of tcp) add('istio_tcp_sent_bytes_total', s.labels, s.sent);
+    for (const s of tcp) add('istio_tcp_received_bytes_total', s.labels, s.received);
+    return list;
   }
+}
+
+/** Prometheus text of Istio's series: their names have no prefix of Envoy's. */
+export function istioText(series: readonly Stat[]): string {
+  const families = new Map<string, string>();
+  for (const { family, labels, kind, value, histogram } of series) {
+    const before = families.get(family) ?? `# TYPE ${family} ${kind}\n`;
+    const line = histogram === null ? `${family}{${labels}} ${value}\n` : histogramText(family, labels, histogram);
+    families.set(family, before + line);
+  }
+  return [...families.values()].join('');
 }
 
 function workloadLabels(side: 'source' | 'destination', workload: Workload): Record<string, string> {

@@ -23,7 +23,7 @@ export class LogFile {
   /** Throws the system's Error when the file cannot be opened. */
   constructor(path: string) {
     this.#path = path;
-    this.#fd = open(path);
+    this.#fd = forward === null ? open(path) : -1;
   }
 
   append(line: string): void {
@@ -40,6 +40,10 @@ export class LogFile {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
     if (this.#writing || this.#pending === '') return;
+    if (forward !== null) {
+      this.flushSync();
+      return;
+    }
     const batch = Buffer.from(this.#pending);
     this.#pending = '';
     this.#writing = true;
@@ -92,7 +96,7 @@ export class LogFile {
     const rest = this.#pending;
     this.#pending = '';
     try {
-      if (rest !== '') writeSync(this.#fd, rest);
+      if (rest !== '') forward === null ? writeSync(this.#fd, rest) : forward(this.#path, rest);
     } catch {
       this.dropped++;
     }
@@ -101,6 +105,13 @@ export class LogFile {
 
 function open(path: string): number {
   return path === '/dev/stdout' ? 1 : path === '/dev/stderr' ? 2 : openSync(path, 'a', 0o644);
+}
+
+/** Takes the lines of this thread when another one has the files: a line must never be torn by those of others. */
+let forward: ((path: string, lines: string) => void) | null = null;
+
+export function forwardLogLines(to: (path: string, lines: string) => void): void {
+  forward = to;
 }
 
 const files = new Map<string, LogFile | null>();

@@ -1,43 +1,49 @@
 /** The proxy's own counts under Envoy's names, for /stats and for Prometheus. */
 import type { AdsState } from '../../xds/ads-client.ts';
 import { runtimeValues } from '../config/runtime-values.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Runtime, RuntimeStats } from '../runtime.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
+import type { DataPlane } from '../workers/data-plane.ts';
 import type { ClusterCounters } from './counters.ts';
 import { droppedLogLines } from './log-file.ts';
-import type { Stat, StatList } from './stat.ts';
-import { scope } from './stat.ts';
+import { type Stat, StatList, scope } from './stat.ts';
 import { clusterScope } from './statistics.ts';
 
 /** Clusters beyond this number are not told one by one. */
 const maxClusters = 1000;
 
-export interface StatChoice {
-  /** Adds what became of spans. */
-  readonly spans?: (list: StatList) => void;
-  /** Clusters that nothing was sent to are told as well. */
-  readonly unusedClusters: boolean;
+export interface ProxyState {
+  readonly ads: AdsState | null;
+  readonly live: boolean;
   /** Null tells every name (Envoy: StatsConfig.stats_matcher). */
   readonly tells: ((name: string) => boolean) | null;
 }
 
 const used = (counters: ClusterCounters): boolean => counters.upstreamCxTotal > 0 || counters.upstreamRq.completed > 0;
 
-export function proxyStats(runtime: Runtime, ads: AdsState | null, live: boolean, choice: StatChoice): Stat[] {
+/** What one thread counted; `unusedClusters` tells clusters that nothing was sent to as well. */
+export function threadStats(runtime: Runtime, unusedClusters: boolean): StatList {
   const told = new Set<string>();
   for (const pool of runtime.clusterPools()) {
     if (told.size >= maxClusters) break;
-    if (choice.unusedClusters || used(pool.counters) || pool.connections > 0)
+    if (unusedClusters || used(pool.counters) || pool.connections > 0)
       told.add(pool.config.altStatName || pool.config.name);
     readGauges(pool);
   }
-  const list = runtime.statistics.list((name) => told.has(name));
+  const list = runtime.statistics.list(runtime.worker, (name) => told.has(name));
   for (const pool of runtime.clusterPools())
     if (told.has(pool.config.altStatName || pool.config.name)) clusterGauges(list, pool);
-  serverStats(list, runtime, live);
-  choice.spans?.(list);
+  connectionStats(list, runtime.stats);
+  return list;
+}
+
+/** What all threads counted, and the process's own. */
+export function proxyStats(plane: DataPlane, counted: readonly Stat[], { ads, live, tells }: ProxyState): Stat[] {
+  const list = new StatList();
+  list.stats.push(...counted);
+  serverStats(list, plane, live);
   if (ads !== null) controlPlaneStats(list, ads);
-  return choice.tells === null ? list.stats : list.stats.filter(({ name }) => choice.tells!(name));
+  return tells === null ? list.stats : list.stats.filter(({ name }) => tells(name));
 }
 
 /** What the pool knows anyway is copied when someone reads. */
@@ -84,17 +90,17 @@ function clusterGauges(list: StatList, pool: ClusterPool): void {
 /** Envoy's numbers of /server_info states. */
 const states = { LIVE: 0, DRAINING: 1, PRE_INITIALIZING: 2 } as const;
 
-function serverStats(list: StatList, runtime: Runtime, live: boolean): void {
-  const { stats, table } = runtime;
+function serverStats(list: StatList, plane: DataPlane, live: boolean): void {
+  const { table, draining, concurrency } = plane;
   const memory = process.memoryUsage();
   list.gauge('server.live', live ? 1 : 0);
-  list.gauge('server.state', runtime.draining ? states.DRAINING : live ? states.LIVE : states.PRE_INITIALIZING);
+  list.gauge('server.state', draining ? states.DRAINING : live ? states.LIVE : states.PRE_INITIALIZING);
   list.gauge('server.uptime', Math.floor(process.uptime()));
-  list.gauge('server.concurrency', 1);
+  list.gauge('server.concurrency', concurrency);
+  list.counter('server.worker_replaced', plane.replaced);
   list.gauge('server.memory_allocated', memory.heapUsed + memory.external);
   list.gauge('server.memory_heap_size', memory.heapTotal);
   list.gauge('server.memory_physical_size', memory.rss);
-  list.gauge('server.total_connections', stats.active);
   list.gauge('server.hot_restart_epoch', 0);
   list.counter('listener_manager.listener_added', table.listeners.size);
   list.gauge('listener_manager.total_listeners_active', table.listeners.size);
@@ -105,7 +111,12 @@ function serverStats(list: StatList, runtime: Runtime, live: boolean): void {
   list.gauge('runtime.num_layers', runtimeValues.layers);
   list.gauge('runtime.admin_overrides_active', runtimeValues.overrides > 0 ? 1 : 0);
   list.gauge('config.version', table.version);
-  // This proxy's own: what became of connections over all listeners.
+  list.counter('access_log.dropped', droppedLogLines());
+}
+
+/** This proxy's own: what became of connections over all listeners. */
+function connectionStats(list: StatList, stats: RuntimeStats): void {
+  list.gauge('server.total_connections', stats.active);
   list.counter('listener.downstream_cx_total', stats.accepted);
   list.gauge('listener.downstream_cx_active', stats.active);
   list.counter('listener.downstream_cx_overflow', stats.overLimit);
@@ -116,7 +127,6 @@ function serverStats(list: StatList, runtime: Runtime, live: boolean): void {
   list.counter('listener.proxy_proto.found', stats.proxyProtocolFound);
   list.counter('listener.proxy_proto.refused', stats.proxyProtocolRefused);
   list.counter('listener.rbac.denied', stats.rbacDenied);
-  list.counter('access_log.dropped', droppedLogLines());
 }
 
 const managers = {

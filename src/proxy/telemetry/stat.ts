@@ -119,18 +119,28 @@ export class StatList {
 
 const joined = (a: string, b: string): string => (b === '' ? a : `${a},${b}`);
 
+/**
+ * What every thread sees in the same way, so that it is told once: members of clusters, what DNS said of them, limits that are
+ * reached on one thread at least.
+ */
+const seenByEach =
+  /^cluster\..*\.(membership_\w+|update_\w+|max_host_weight|lb_subsets_(active|created|removed)|\w+_open|health_check\.(healthy|degraded)|outlier_detection\.ejections_active)$/;
+
 /** One list of what several threads counted. */
 export function mergeStats(lists: ReadonlyArray<readonly Stat[]>): Stat[] {
+  if (lists.length === 1) return [...lists[0]];
   const merged = new Map<string, Stat>();
   for (const list of lists)
     for (const stat of list) {
       const known = merged.get(stat.name);
-      if (known === undefined) merged.set(stat.name, stat);
-      else {
-        const histogram =
-          known.histogram !== null && stat.histogram !== null ? addHistograms(known.histogram, stat.histogram) : null;
-        merged.set(stat.name, { ...known, value: known.value + stat.value, histogram });
+      if (known === undefined) {
+        merged.set(stat.name, stat);
+        continue;
       }
+      const histogram =
+        known.histogram !== null && stat.histogram !== null ? addHistograms(known.histogram, stat.histogram) : null;
+      const value = seenByEach.test(stat.name) ? Math.max(known.value, stat.value) : known.value + stat.value;
+      merged.set(stat.name, { ...known, value, histogram });
     }
   return [...merged.values()];
 }

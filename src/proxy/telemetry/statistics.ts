@@ -172,13 +172,23 @@ export class Statistics {
     origin.upstreamRqTime.add(ms);
   }
 
-  /** Everything that was counted, clusters that `tells` refuses left out. */
-  list(tells: (cluster: string, counters: ClusterCounters) => boolean): StatList {
+  /** Everything that was counted on the thread `worker`, clusters that `tells` refuses left out. */
+  list(worker: number, tells: (cluster: string, counters: ClusterCounters) => boolean): StatList {
     const list = new StatList();
     for (const [name, counters] of this.#clusters.byName)
       if (tells(name, counters)) list.group(clusterScope(name), counters);
     for (const [name, counters] of this.#http.byName) list.group(httpScope(name), counters);
-    for (const [name, counters] of this.#listeners.byName) list.group(listenerScope(name), counters);
+    for (const [name, counters] of this.#listeners.byName) {
+      list.group(listenerScope(name), counters);
+      const at = scope(
+        `listener.${name}.worker_${worker}.`,
+        'listener.worker_',
+        label('envoy_worker_id', `${worker}`),
+        label('envoy_listener_address', name),
+      );
+      list.add('counter', at, 'downstream_cx_total', counters.downstreamCxTotal);
+      list.add('gauge', at, 'downstream_cx_active', counters.downstreamCxActive);
+    }
     for (const [key, codes] of this.#listenerHttp.byName) {
       const [address, prefix] = key.split(' ');
       const labels = [label('envoy_http_conn_manager_prefix', prefix), label('envoy_listener_address', address)];

@@ -74,11 +74,11 @@ class Traced {
       return ok('hello');
     });
     const bootstrap = parseBootstrap(manager(tracing, direction, origin.port, collector));
-    return new Traced(await startFromFile(bootstrap, 100, createLog('none')), heads);
+    return new Traced(await startFromFile(bootstrap, { drainMs: 100, concurrency: 1 }, createLog('none')), heads);
   }
 
   async ask(path: string, headers = ''): Promise<string> {
-    const caller = await Caller.to(this.proxy.runtime.portOf('main'));
+    const caller = await Caller.to(this.proxy.plane.portOf('main'));
     const answer = await caller.send(get(path, headers)).responses();
     caller.stop();
     return answer;
@@ -252,7 +252,7 @@ test('Zipkin: B3 in one header or several, the server shares the span of its cal
 test('a collector that refuses loses the spans, which is counted', async (t) => {
   const collector = await httpCollector(t, 503);
   const traced = await Traced.by(t, overHttp, collector.port);
-  const caller = await Caller.to(traced.proxy.runtime.portOf('main'));
+  const caller = await Caller.to(traced.proxy.plane.portOf('main'));
   caller.send(get('/direct').repeat(256));
   await caller.responses(256);
   caller.stop();
