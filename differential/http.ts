@@ -3,12 +3,13 @@ import { filters } from './http/cases/filters.ts';
 import { headers } from './http/cases/headers.ts';
 import { http2 } from './http/cases/http2.ts';
 import { jwts } from './http/cases/jwt.ts';
+import { rateLimits } from './http/cases/rate-limits.ts';
 import { routing } from './http/cases/routing.ts';
 import { traffic } from './http/cases/traffic.ts';
 import { compareHttp } from './http/run.ts';
 
 const only = process.argv.slice(2);
-const cases = [...routing, ...headers, ...traffic, ...http2, ...filters, ...jwts].filter(
+const cases = [...routing, ...headers, ...traffic, ...http2, ...filters, ...jwts, ...rateLimits].filter(
   ({ name }) => only.length === 0 || only.some((text) => name.includes(text)),
 );
 const outcomes = await compareHttp(cases);

@@ -1,5 +1,6 @@
 import { createServer as createHttp2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { grpcServer, services } from './services.ts';
 
 export interface Seen {
   readonly backend: string;
@@ -15,9 +16,10 @@ export interface Backends {
   stop(): void;
 }
 
-const names = ['a', 'b', 'c'] as const;
+/** Backends of HTTP/1 and the header of a request that tells each its answers. */
+const names = { a: 'x-replies', b: 'x-replies', c: 'x-replies', check: 'x-check' };
 
-/** Three backends of HTTP/1 and one of HTTP/2. They note what they see, and answer as `x-replies` says or with a greeting. */
+/** Backends of HTTP/1, one of HTTP/2, and services of gRPC. They note what they see, and answer as a header says or with a greeting. */
 export async function startBackends(): Promise<Backends> {
   let seen: Seen[] = [];
   const counts = new Map<string, number>();
@@ -39,7 +41,7 @@ export async function startBackends(): Promise<Backends> {
       server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
     });
 
-  for (const name of names) {
+  for (const [name, instruction] of Object.entries(names)) {
     const server = createServer((socket) => {
       open.add(socket);
       socket.on('error', () => {});
@@ -50,8 +52,8 @@ export async function startBackends(): Promise<Backends> {
         const answer = replyTo(
           name,
           fields
-            .find((field) => /^x-replies:/i.test(field))
-            ?.slice(11)
+            .find((field) => field.toLowerCase().startsWith(`${instruction}:`))
+            ?.slice(instruction.length + 1)
             .trim(),
         );
         if (answer === 'CLOSE') socket.destroy();
@@ -102,6 +104,15 @@ export async function startBackends(): Promise<Backends> {
       stream.end(rest.join('\r\n\r\n'));
     });
   });
+  for (const [name, service] of Object.entries(services)) {
+    const server = grpcServer(service, (head, body) => seen.push({ backend: name, head, body }));
+    server.on('session', (session: ServerHttp2Session) => {
+      open.add(session);
+      session.on('close', () => open.delete(session));
+    });
+    ports[name] = await listen(server);
+    stops.push(() => server.close());
+  }
   ports.h2 = await listen(http2);
   stops.push(() => http2.close());
 

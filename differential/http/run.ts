@@ -8,6 +8,7 @@ import { type SubjectName, start } from '../subject.ts';
 import { type Seen, startBackends } from './backends.ts';
 import type { HttpCase, Part } from './case.ts';
 import { type Answer, exchange } from './exchange.ts';
+import { services } from './services.ts';
 
 export interface Outcome {
   readonly name: string;
@@ -106,7 +107,9 @@ function bootstrap(cases: readonly HttpCase[], ports: Readonly<Record<string, nu
         ...numbered.filter(([, one]) => ownListener(one)).map((one) => listener(`own ${one[0]}`, [one])),
       ],
       clusters: [
-        ...Object.entries(ports).map(([name, port]) => cluster(name, port, name === 'h2' ? http2Options : {})),
+        ...Object.entries(ports).map(([name, port]) =>
+          cluster(name, port, name === 'h2' || Object.hasOwn(services, name) ? http2Options : {}),
+        ),
         cluster('dead', dead),
         { name: 'empty', connect_timeout: '1s', load_assignment: { cluster_name: 'empty' } },
         ...(JSON.parse(resolved) as object[]),

@@ -12,13 +12,14 @@ import { millionths } from './fault.ts';
 import { durationMs, type Field, words } from './field.ts';
 import { compileMutation } from './header-mutation.ts';
 import { compileRouteFilters } from './http-filters.ts';
+import { compileRateLimits } from './rate-limit.ts';
 import { compileHeader } from './string-match.ts';
 import type { Forward, HashPolicy, RetryPolicy, RouteFilters, WeightedCluster } from './table.ts';
 
 const known =
   words(`cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite
   host_rewrite_literal host_rewrite_header host_rewrite_path_regex auto_host_rewrite append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies
-  hash_policy upgrade_configs max_grpc_timeout grpc_timeout_offset max_stream_duration include_vh_rate_limits priority`);
+  hash_policy upgrade_configs max_grpc_timeout grpc_timeout_offset max_stream_duration rate_limits include_vh_rate_limits priority`);
 const knownRetry = words(`retry_on num_retries per_try_timeout retry_host_predicate host_selection_retry_max_attempts
   retriable_status_codes retriable_headers retriable_request_headers retry_back_off retry_priority`);
 const notFoundStatus = [503, 404, 500] as const;
@@ -69,6 +70,8 @@ export function compileForward(field: Field, action: RouteAction, inherited: Inh
       action.upgradeConfigs.length > 0
         ? new Set(action.upgradeConfigs.filter((u) => u.enabled !== false).map((u) => u.upgradeType.toLowerCase()))
         : null,
+    rateLimits: compileRateLimits(field, action.rateLimits),
+    includesHostRateLimits: action.includeVhRateLimits ?? false,
     clustersHaveFilters: clusters.some((cluster) => cluster.filters !== null),
     clusterNotFoundStatus: notFoundStatus[action.clusterNotFoundResponseCode] ?? 503,
   };

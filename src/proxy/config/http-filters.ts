@@ -14,6 +14,11 @@ import {
   JwtAuthenticationSchema,
   PerRouteConfigSchema as PerRouteJwtSchema,
 } from '../../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
+import { LocalRateLimitSchema } from '../../xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
+import {
+  RateLimitPerRouteSchema,
+  RateLimitSchema,
+} from '../../xds/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js';
 import { RBACPerRouteSchema, RBACSchema } from '../../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { ConfigSchema as SetFilterStateSchema } from '../../xds/gen/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js';
@@ -24,6 +29,7 @@ import { compileFault } from './fault.ts';
 import { dispatch, type Extensions, type Field, messageName, unpack } from './field.ts';
 import { compileMutations } from './header-mutation.ts';
 import { compileJwt, compileRouteJwt } from './jwt.ts';
+import { compileLocalRateLimit, compileRateLimit, compileRouteRateLimit } from './rate-limit.ts';
 import { compileRbac } from './rbac.ts';
 import type { FilterConfig, HttpFilter, RouteFilter, RouteFilters } from './table.ts';
 
@@ -64,6 +70,10 @@ const inChain: Extensions<FilterConfig | null> = {
   })),
   [BufferSchema.typeName]: reading(BufferSchema, compileBuffer),
   [JwtAuthenticationSchema.typeName]: reading(JwtAuthenticationSchema, compileJwt),
+  [LocalRateLimitSchema.typeName]: reading(LocalRateLimitSchema, (field, message) =>
+    compileLocalRateLimit(field, message, false),
+  ),
+  [RateLimitSchema.typeName]: reading(RateLimitSchema, compileRateLimit),
   [HealthCheckSchema.typeName]: reading(HealthCheckSchema, compileHealthCheck),
 };
 
@@ -82,6 +92,10 @@ const onRoute: Extensions<RouteFilter | null> = {
     levels: [compileMutations(field.at('mutations'), message.mutations)],
   })),
   [PerRouteJwtSchema.typeName]: reading(PerRouteJwtSchema, compileRouteJwt),
+  [LocalRateLimitSchema.typeName]: reading(LocalRateLimitSchema, (field, message) =>
+    compileLocalRateLimit(field, message, true),
+  ),
+  [RateLimitPerRouteSchema.typeName]: reading(RateLimitPerRouteSchema, compileRouteRateLimit),
   [BufferPerRouteSchema.typeName]: reading(BufferPerRouteSchema, (field, { override }): RouteFilter => {
     if (override.case === 'buffer') return compileBuffer(field.at('buffer'), override.value);
     if (override.case === undefined) field.fail('has neither disabled nor buffer');
@@ -97,6 +111,8 @@ const statNames: Readonly<Record<FilterConfig['kind'], string>> = {
   buffer: 'buffer',
   healthCheck: 'health_check',
   jwt: 'jwt_authn',
+  localRateLimit: 'local_ratelimit',
+  rateLimit: 'ratelimit',
 };
 
 /** Filters that work here, in their order. The last must be the router. */

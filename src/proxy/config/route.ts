@@ -1,4 +1,5 @@
 import type {
+  QueryParameterMatcher,
   RedirectAction,
   RouteMatch as RouteMatchMessage,
   Route as RouteMessage,
@@ -19,6 +20,7 @@ import { compileForward, compileRegexRewrite } from './forward.ts';
 import { compileMutation, joined } from './header-mutation.ts';
 import { compileRouteFilters } from './http-filters.ts';
 import { metadataOf, originOf } from './origin.ts';
+import { compileRateLimits } from './rate-limit.ts';
 import { compileHeader, compileString } from './string-match.ts';
 import type { DomainIndex, Redirect, Route, RouteFilters, RouteMatch, RouteTable, VirtualHost } from './table.ts';
 import { compileDecorator, compileRouteTracing } from './tracing.ts';
@@ -29,7 +31,7 @@ const knownTable = words(`name virtual_hosts response_headers_to_add response_he
 const knownHost =
   words(`name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add
   response_headers_to_remove typed_per_filter_config include_request_attempt_count include_attempt_count_in_response
-  retry_policy request_mirror_policies metadata`);
+  retry_policy request_mirror_policies rate_limits metadata`);
 const knownRoute =
   words(`name match route redirect direct_response metadata decorator tracing typed_per_filter_config request_headers_to_add
   request_headers_to_remove response_headers_to_add response_headers_to_remove tracing stat_prefix`);
@@ -104,6 +106,7 @@ function compileHost(
     responseHeaders: wins ? joined(common.response, own.response) : joined(own.response, common.response),
     includeAttemptCount: host.includeRequestAttemptCount,
     attemptCountInResponse: host.includeAttemptCountInResponse,
+    rateLimits: compileRateLimits(field, host.rateLimits),
     specificWins: wins,
     metadata: metadataOf(host.metadata),
   };
@@ -152,19 +155,21 @@ export function compileMatch(field: Field, message: RouteMatchMessage | undefine
     path: compilePath(field, message, caseSensitive),
     caseSensitive,
     headers: message?.headers.map((h, i) => compileHeader(field.at('headers', i), h)) ?? [],
-    query:
-      message?.queryParameters.map((parameter, i) => {
-        const specifier = parameter.queryParameterMatchSpecifier;
-        const at = field.at('query_parameters', i);
-        if (!parameter.name) at.at('name').fail('is empty');
-        if (specifier.case === 'presentMatch' && !specifier.value)
-          at.at('present_match').fail('false is not supported');
-        const match = specifier.case === 'stringMatch' ? compileString(at.at('string_match'), specifier.value) : null;
-        return { name: parameter.name, match };
-      }) ?? [],
+    query: compileQuery(field, message?.queryParameters ?? []),
     fractionMillionths: millionths(message?.runtimeFraction?.defaultValue, 1_000_000),
     grpcOnly: message?.grpc !== undefined,
   };
+}
+
+export function compileQuery(field: Field, parameters: readonly QueryParameterMatcher[]): RouteMatch['query'] {
+  return parameters.map((parameter, i) => {
+    const specifier = parameter.queryParameterMatchSpecifier;
+    const at = field.at('query_parameters', i);
+    if (!parameter.name) at.at('name').fail('is empty');
+    if (specifier.case === 'presentMatch' && !specifier.value) at.at('present_match').fail('false is not supported');
+    const match = specifier.case === 'stringMatch' ? compileString(at.at('string_match'), specifier.value) : null;
+    return { name: parameter.name, match };
+  });
 }
 
 function compilePath(field: Field, message: RouteMatchMessage | undefined, caseSensitive: boolean): RouteMatch['path'] {

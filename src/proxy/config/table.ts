@@ -16,6 +16,7 @@ export type * from './table/http.ts';
 export type * from './table/jwt.ts';
 export type * from './table/listener.ts';
 export type * from './table/overload.ts';
+export type * from './table/rate-limit.ts';
 export type * from './table/rbac.ts';
 export type * from './table/route.ts';
 export type * from './table/tls.ts';

@@ -1,7 +1,7 @@
 import { BlockList, isIPv4 } from 'node:net';
 import test from 'ava';
 import fc from 'fast-check';
-import { cidrContains, ipv4Number } from './cidr.ts';
+import { cidrContains, ipv4Number, maskedAddress } from './cidr.ts';
 
 test('an IPv4 address is in a range exactly when the list of Node says so', (t) => {
   const near = fc
@@ -40,4 +40,13 @@ test('ranges of the other family and what is no address do not match', (t) => {
   t.true(cidrContains({ address: '0.0.0.0', bits: 0 }, '203.0.113.9'));
   for (const text of ['', 'pipe', '10.0.0', '10.0.0.256'])
     t.false(cidrContains({ address: '10.0.0.0', bits: 8 }, text));
+});
+
+test('an address is masked to its range', (t) => {
+  t.is(maskedAddress('10.1.2.3', 24), '10.1.2.0');
+  t.is(maskedAddress('10.1.2.3', 0), '0.0.0.0');
+  t.is(maskedAddress('10.1.2.3', 32), '10.1.2.3');
+  t.is(maskedAddress('2001:db8:1:2:3:4:5:6', 48), '2001:db8:1::');
+  t.is(maskedAddress('::1', 128), '::1');
+  t.is(maskedAddress('fe80::ffff:1', 120), 'fe80::ffff:0');
 });

@@ -51,3 +51,20 @@ export function cidrContains(range: CidrRange, ip: string): boolean {
   }
   return ip !== '' && list.check(ip, isIPv6(ip) ? 'ipv6' : 'ipv4');
 }
+
+/** The first address of the range of `bits` that holds this one, in its canonical form (RFC 5952). */
+export function maskedAddress(ip: string, bits: number): string {
+  if (isIPv4(ip)) {
+    const number = bits === 0 ? 0 : (ipv4Number(ip) & (-1 << (32 - bits))) >>> 0;
+    return [number >>> 24, (number >>> 16) & 255, (number >>> 8) & 255, number & 255].join('.');
+  }
+  if (!isIPv6(ip)) return ip;
+  const [head, tail = ''] = new URL(`http://[${ip}]`).hostname.slice(1, -1).split('::');
+  const [first, last] = [head, tail].map((half) => half.split(':').filter(Boolean));
+  const groups = [...first, ...Array<string>(8 - first.length - last.length).fill('0'), ...last];
+  const kept = groups.map((group, i) => {
+    const left = Math.max(0, Math.min(16, bits - i * 16));
+    return (Number.parseInt(group, 16) & (0xffff << (16 - left)) & 0xffff).toString(16);
+  });
+  return new URL(`http://[${kept.join(':')}]`).hostname.slice(1, -1);
+}

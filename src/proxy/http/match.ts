@@ -65,6 +65,15 @@ export function matchesPath(match: RouteMatch, path: string, method: string): bo
   return matcher.kind === 'prefix' || given.length === matcher.value.length || given[matcher.value.length] === '/';
 }
 
+/** Whether all of these parameters are there and match. */
+export function matchesQuery(wanted: RouteMatch['query'], path: string): boolean {
+  const given = queryParameters(path);
+  return wanted.every(({ name, match }) => {
+    const value = given.get(name);
+    return value !== undefined && match?.test(value) !== false;
+  });
+}
+
 /** First value of each parameter, as it was sent: Envoy's routes do not decode it. */
 export function queryParameters(path: string): ReadonlyMap<string, string> {
   const values = new Map<string, string>();

@@ -301,6 +301,8 @@ export const filterStatistics = {
   rbacShadow: ['shadow_allowed', 'shadow_denied'],
   fault: ['aborts_injected', 'active_faults', 'delays_injected', 'faults_overflow', 'response_rl_injected'],
   cors: ['origin_invalid', 'origin_valid'],
+  localRateLimit: ['enabled', 'enforced', 'ok', 'rate_limited'],
+  rateLimit: ['error', 'failure_mode_allowed', 'ok', 'over_limit'],
   jwt: [
     'allowed',
     'cors_preflight_bypassed',

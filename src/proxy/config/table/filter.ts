@@ -1,5 +1,6 @@
 import type { Cors, Fault, HeaderMutation } from './http.ts';
 import type { JwtFilter, RouteJwt } from './jwt.ts';
+import type { LocalRateLimitFilter, RateLimitFilter, RouteRateLimit } from './rate-limit.ts';
 import type { Rbac } from './rbac.ts';
 import type { HeaderMatch } from './route.ts';
 
@@ -21,7 +22,9 @@ export type FilterConfig =
   | MutationFilter
   | BufferFilter
   | HealthCheckFilter
-  | JwtFilter;
+  | JwtFilter
+  | LocalRateLimitFilter
+  | RateLimitFilter;
 
 /**
  * What a route, its virtual host or its table says about filters, by their names; the most specific level was taken when it was
@@ -38,7 +41,9 @@ export type RouteFilter =
   | RouteCors
   | RouteMutations
   | BufferFilter
-  | RouteJwt;
+  | RouteJwt
+  | LocalRateLimitFilter
+  | RouteRateLimit;
 
 export interface RbacFilter {
   readonly kind: 'rbac';

@@ -2,6 +2,7 @@ import type { StringMatch } from '../match.ts';
 import type { Metadata } from './cluster.ts';
 import type { RouteFilters } from './filter.ts';
 import type { HeaderMutation } from './http.ts';
+import type { RateLimitRule } from './rate-limit.ts';
 import type { Decorator, RouteTracing } from './tracing.ts';
 
 export interface RouteTable {
@@ -28,6 +29,7 @@ export interface VirtualHost {
   readonly responseHeaders: HeaderMutation | null;
   readonly includeAttemptCount: boolean;
   readonly attemptCountInResponse: boolean;
+  readonly rateLimits: readonly RateLimitRule[];
   /** The order of header changes: route after virtual host after table, so that the route has the last word. */
   readonly specificWins: boolean;
   readonly metadata: Metadata | null;
@@ -110,6 +112,8 @@ export interface Forward {
   readonly hash: readonly HashPolicy[];
   readonly mirrors: ReadonlyArray<{ readonly cluster: string; readonly fractionMillionths: number }>;
   readonly upgrades: ReadonlySet<string> | null;
+  readonly rateLimits: readonly RateLimitRule[];
+  readonly includesHostRateLimits: boolean;
   /** Some cluster has filters of its own: it is drawn before they run. */
   readonly clustersHaveFilters: boolean;
   /** Status when the cluster is not in the table. */

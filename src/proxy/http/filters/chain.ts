@@ -7,7 +7,9 @@ import { runFault } from './fault.ts';
 import { runHeaderMutation } from './header-mutation.ts';
 import { runHealthCheck } from './health-check.ts';
 import { runJwt } from './jwt.ts';
+import { runLocalRateLimit } from './local-rate-limit.ts';
 import type { Outcome, Place } from './place.ts';
+import { runRateLimit } from './rate-limit.ts';
 import { runRbac } from './rbac.ts';
 
 /** From the filter of this number on; `serve` is what follows the last. */
@@ -50,6 +52,10 @@ function runFilter(
       new BufferedRequest({ exchange, goOn, next, serve }, maxBytes);
       return 'waits';
     }
+    case 'localRateLimit':
+      return runLocalRateLimit(exchange, said?.kind === 'localRateLimit' ? said : config);
+    case 'rateLimit':
+      return runRateLimit({ exchange, goOn, next, serve }, config, said?.kind === 'rateLimit' ? said : null);
     case 'jwt':
       return runJwt({ exchange, goOn, next, serve }, statPrefix, config, said?.kind === 'jwt' ? said : null);
     case 'healthCheck':
