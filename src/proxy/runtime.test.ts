@@ -1,7 +1,8 @@
 import test from 'ava';
 import { createRuntime } from './runtime.ts';
 import { Caller, httpOrigin, noSecrets, ok, Witness } from './testing/peers.ts';
-import { clusterOf, endpointOf, forwardOf, httpTable, routeOf } from './testing/tables.ts';
+import { get, originFor, TestProxy } from './testing/proxy.ts';
+import { clusterOf, endpointOf, forwardOf, httpTable, listenerOf, routeOf } from './testing/tables.ts';
 
 test('a request is forwarded with the headers of a sidecar, and its connection is used again', async (t) => {
   const heads: string[] = [];
@@ -44,4 +45,55 @@ test('a request is forwarded with the headers of a sidecar, and its connection i
   caller.stop();
   await runtime.close();
   origin.stop();
+});
+
+test('a changed cluster serves as it was until DNS has answered for the new one', async (t) => {
+  const [one, two] = await Promise.all([originFor(t, () => ok('one')), originFor(t, () => ok('two'))]);
+  const routes = [routeOf('/', forwardOf('a'))];
+  const proxy = await TestProxy.of(t, httpTable(routes, [clusterOf('a', [endpointOf(one.port)], { hash: '1' })]));
+  const { runtime } = proxy;
+  const named = { discovery: 'strictDns', hash: '2' } as const;
+  const next = clusterOf('a', [endpointOf(two.port, { host: 'localhost' })], named);
+  const before = runtime.pool('a');
+  const applied = runtime.apply(httpTable(routes, [next]));
+  t.is(runtime.pool('a'), before);
+  t.deepEqual(runtime.stillWarming, { clusters: 1, listeners: 0 });
+  t.regex(await proxy.ask(t, get()), /(one|two)$/);
+  await applied;
+  while (runtime.stillWarming.clusters > 0) await new Promise(setImmediate);
+  t.not(runtime.pool('a'), before);
+  t.regex(await proxy.ask(t, get()), /two$/);
+});
+
+test('a listener opens when its own clusters are warm, and not before; others do not wait for it', async (t) => {
+  const origin = await originFor(t, () => ok('here'));
+  const known = clusterOf('a', [endpointOf(origin.port)]);
+  const table = httpTable([routeOf('/', forwardOf('a'))], [known]);
+  const { runtime } = await TestProxy.of(t, table);
+  const slow = clusterOf('slow', [endpointOf(origin.port, { host: 'localhost' })], { discovery: 'strictDns' });
+  const { clusters: _, ...second } = httpTable([routeOf('/', forwardOf('slow'))], [], { routeName: 'second' });
+  const listener = second.listeners.get('listener')!;
+  const next = {
+    version: 2,
+    clusters: new Map([
+      ['a', known],
+      ['slow', slow],
+    ]),
+    listeners: new Map([
+      ...table.listeners,
+      ['waits', { ...listener, name: 'waits' }],
+      ['opens', listenerOf(table.listeners.get('listener')!.chains, { name: 'opens' })],
+    ]),
+    routeTables: new Map([...table.routeTables, ['second', second.routeTables.get('routes')!]]),
+  };
+  const applied = runtime.apply(next);
+  t.deepEqual(runtime.stillWarming, { clusters: 1, listeners: 1 });
+  t.false(runtime.table.listeners.has('waits'));
+  t.true(runtime.table.listeners.has('opens'));
+  t.is(runtime.pool('slow'), null);
+  await applied;
+  t.deepEqual(runtime.stillWarming, { clusters: 0, listeners: 0 });
+  const caller = await Caller.to(runtime.portOf('waits'));
+  t.regex(await caller.send(get()).responses(), /here$/);
+  caller.stop();
 });

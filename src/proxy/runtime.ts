@@ -2,7 +2,8 @@
  * The data path's entrance: opens the table's listeners, keeps what outlives a push (connections, pools, outlier state),
  * and drains. Everything runs on the calling thread.
  */
-import type { Listener, Overload, Table } from './config/table.ts';
+import { chainsOf, clustersOfListener, clustersOfRoutes } from './config/named-clusters.ts';
+import type { Cluster, Listener, Overload, RouteTable, Table } from './config/table.ts';
 import type { Telemetry } from './http/exchange.ts';
 import { KeySets } from './http/filters/jwt-keys.ts';
 import type { LocalNode, Plane } from './http/plane.ts';
@@ -45,7 +46,8 @@ export interface RuntimeStats extends Readonly<ConnectionCounters> {
 
 const sweepMs = 1000;
 const drainPollMs = 50;
-const warmMs = 5000;
+/** Longest wait for a cluster's first answer of DNS: as long as Envoy's resolver tries. */
+const warmMs = 15_000;
 const warmPollMs = 10;
 
 export class Runtime implements Plane {
@@ -60,6 +62,12 @@ export class Runtime implements Plane {
   readonly keySets: KeySets = new KeySets();
   private readonly pools = new Map<string, ClusterPool>();
   private readonly retired = new Set<ClusterPool>();
+  private readonly warming = new Map<string, { readonly pool: ClusterPool; readonly untilTick: number }>();
+  /** What was applied last; `table` is as much of it as is warm. */
+  private wanted: Table;
+  /** Resolved at the next change of `table`. */
+  private warmer = Promise.withResolvers<void>();
+  private warmTimer: NodeJS.Timeout | null = null;
   private readonly bound = new Map<string, BoundListener>();
   private readonly acceptor: Acceptor;
   private readonly interception: Interception | null;
@@ -68,6 +76,7 @@ export class Runtime implements Plane {
 
   constructor(options: RuntimeOptions) {
     this.table = { version: 0, listeners: new Map(), clusters: new Map(), routeTables: new Map() };
+    this.wanted = this.table;
     this.node = options.node ?? { id: '', cluster: '', zone: '' };
     this.secrets = options.secrets;
     this.telemetry = options.telemetry;
@@ -101,32 +110,90 @@ export class Runtime implements Plane {
   }
 
   /**
-   * Swaps the table in: from here on new requests see it, connections stay. Clusters go before listeners, so that no route
-   * names one that is missing. Resolves when new listeners are bound; rejects, naming each, when some cannot be, and the
-   * rest of the table holds nevertheless.
+   * Swaps the table in: from here on new requests see it, connections stay. A cluster that is new or other than before warms first
+   * (DNS must have answered): the one before it serves meanwhile, and so do listeners and routes that name one which is all new.
+   * Resolves when new listeners are bound; rejects, naming each, when some cannot be, and the rest of the table holds nevertheless.
    */
   apply(table: Table): Promise<void> {
-    for (const [name, cluster] of table.clusters) {
-      const pool = this.pools.get(name);
-      if (pool !== undefined && pool.config.hash === cluster.hash) {
-        if (pool.config !== cluster) pool.update(cluster);
-      } else {
-        if (pool !== undefined) this.retire(pool);
-        this.pools.set(
-          name,
-          new ClusterPool(cluster, this.secrets, this.interception, this.statistics.cluster(cluster)),
-        );
+    this.wanted = table;
+    for (const [name, cluster] of table.clusters) this.take(name, cluster);
+    for (const name of this.pools.keys()) if (!table.clusters.has(name)) this.drop(name);
+    for (const [name, { pool }] of this.warming)
+      if (!table.clusters.has(name)) {
+        this.warming.delete(name);
+        pool.retire();
       }
-    }
     this.statistics.adopt(table);
-    this.table = table;
-    for (const [name, pool] of this.pools) {
-      if (table.clusters.has(name)) continue;
-      this.pools.delete(name);
-      this.retire(pool);
-    }
-    this.applying = this.applying.catch(() => {}).then(() => this.bind(table));
+    this.swap();
+    this.applying = this.applying.catch(() => {}).then(() => this.bindAll(table));
     return this.applying;
+  }
+
+  private take(name: string, cluster: Cluster): void {
+    const pool = this.pools.get(name);
+    const next = this.warming.get(name)?.pool;
+    if (pool !== undefined && pool.config.hash === cluster.hash) {
+      if (pool.config !== cluster) pool.update(cluster);
+      this.warming.delete(name);
+      next?.retire();
+      return;
+    }
+    if (next !== undefined && next.config.hash === cluster.hash) {
+      if (next.config !== cluster) next.update(cluster);
+      return;
+    }
+    next?.retire();
+    const made = new ClusterPool(cluster, this.secrets, this.interception, this.statistics.cluster(cluster));
+    this.warming.set(name, { pool: made, untilTick: performance.now() + warmMs });
+  }
+
+  /** Puts warm clusters into use, and with them what waited for them. */
+  private swap(): void {
+    const now = performance.now();
+    for (const [name, { pool, untilTick }] of this.warming) {
+      if (!pool.warm && now < untilTick) continue;
+      this.warming.delete(name);
+      this.drop(name);
+      this.pools.set(name, pool);
+    }
+    const missing = new Set([...this.warming.keys()].filter((name) => !this.pools.has(name)));
+    this.table = missing.size === 0 ? this.wanted : withoutMissing(this.wanted, this.table, missing);
+    this.warmer.resolve();
+    this.warmer = Promise.withResolvers();
+    if (this.warming.size > 0) this.warmTimer ??= setTimeout(() => this.look(), warmPollMs).unref();
+  }
+
+  private look(): void {
+    this.warmTimer = null;
+    const now = performance.now();
+    if ([...this.warming.values()].some(({ pool, untilTick }) => pool.warm || now >= untilTick)) this.swap();
+    else this.warmTimer = setTimeout(() => this.look(), warmPollMs).unref();
+  }
+
+  private drop(name: string): void {
+    const pool = this.pools.get(name);
+    if (pool === undefined) return;
+    this.pools.delete(name);
+    this.retire(pool);
+  }
+
+  /** Clusters and listeners that are not in use yet, or only as they were before. */
+  get stillWarming(): { clusters: number; listeners: number } {
+    const { listeners } = this.wanted;
+    let waiting = 0;
+    for (const [name, listener] of listeners) if (this.table.listeners.get(name) !== listener) waiting++;
+    return { clusters: this.warming.size, listeners: waiting };
+  }
+
+  /** Binds what is warm, then the rest as it gets warm, unless another table comes. */
+  private async bindAll(table: Table): Promise<void> {
+    for (;;) {
+      const bound = this.table;
+      const warmer = this.warmer.promise;
+      await this.bind(bound);
+      if (this.wanted !== table || (this.table === bound && bound === table)) return;
+      if (this.table === bound) await warmer;
+    }
   }
 
   private retire(pool: ClusterPool): void {
@@ -155,7 +222,6 @@ export class Runtime implements Plane {
     const faults: string[] = [];
     const blind = missingOriginalDst(wanted.values());
     if (blind !== null) faults.push(blind);
-    if ([...wanted.keys()].some((key) => !this.bound.has(key))) await this.warmed();
     for (const [key, { listener, place }] of wanted) {
       if (this.bound.has(key)) continue;
       const { shared } = this.acceptor;
@@ -171,13 +237,6 @@ export class Runtime implements Plane {
       }
     }
     if (faults.length > 0) throw new Error(faults.join('; '));
-  }
-
-  /** Resolves when every cluster has had its first answer of DNS, at the latest after `warmMs`: nobody is let in before. */
-  private async warmed(): Promise<void> {
-    const untilTick = performance.now() + warmMs;
-    while (performance.now() < untilTick && [...this.pools.values()].some((pool) => !pool.warm))
-      await new Promise((resolve) => setTimeout(resolve, warmPollMs));
   }
 
   /** Which of the threads that serve this is. */
@@ -248,14 +307,44 @@ export class Runtime implements Plane {
   /** Ends everything at once. */
   async close(): Promise<void> {
     clearInterval(this.timer);
+    if (this.warmTimer !== null) clearTimeout(this.warmTimer);
     this.overload.stop();
+    this.wanted = this.table;
+    this.warmer.resolve();
     await this.applying.catch(() => {});
     for (const listener of this.bound.values()) listener.close();
     this.bound.clear();
     for (const connection of this.acceptor.swept) connection.drop();
     for (const pool of this.pools.values()) pool.retire();
+    for (const { pool } of this.warming.values()) pool.retire();
     this.pools.clear();
+    this.warming.clear();
   }
+}
+
+/** `next` with what names a missing cluster as it was in `before`, or left out. */
+function withoutMissing(next: Table, before: Table, missing: ReadonlySet<string>): Table {
+  const routeTables = new Map<string, RouteTable>();
+  for (const [name, routes] of next.routeTables) {
+    const old = before.routeTables.get(name);
+    if (old === routes || missing.isDisjointFrom(clustersOfRoutes(routes))) routeTables.set(name, routes);
+    else if (old !== undefined) routeTables.set(name, old);
+  }
+  const listeners = new Map<string, Listener>();
+  for (const [name, listener] of next.listeners) {
+    const old = before.listeners.get(name);
+    const ready = missing.isDisjointFrom(clustersOfListener(listener, next.routeTables));
+    if (old === listener || ready) listeners.set(name, listener);
+    else if (old !== undefined) {
+      listeners.set(name, old);
+      // Routes inside of a listener go with it.
+      for (const { http } of chainsOf(old)) {
+        const routes = http === null ? undefined : before.routeTables.get(http.routeName);
+        if (routes !== undefined && !routeTables.has(http!.routeName)) routeTables.set(http!.routeName, routes);
+      }
+    }
+  }
+  return { ...next, listeners, routeTables };
 }
 
 /** Why listeners that hand connections on by their original destination would not find it, or null. */

@@ -33,7 +33,7 @@ export interface AdminOptions {
 }
 
 /** Of Envoy's states those that this proxy has. */
-export type ServerState = 'LIVE' | 'DRAINING' | 'PRE_INITIALIZING';
+export type ServerState = 'LIVE' | 'DRAINING' | 'PRE_INITIALIZING' | 'INITIALIZING';
 
 export interface Admin {
   readonly routes: Routes;
@@ -132,7 +132,8 @@ export function admin(options: AdminOptions): Admin {
     '/memory': { help: 'print current allocation/heap usage', answer: () => json(memory()) },
     '/init_dump': {
       help: 'dump what the start still waits for',
-      answer: () => json(options.state() !== 'PRE_INITIALIZING' ? {} : { unready_targets_dumps: [{ name: 'server' }] }),
+      answer: () =>
+        json(!options.state().endsWith('INITIALIZING') ? {} : { unready_targets_dumps: [{ name: 'server' }] }),
     },
     '/hot_restart_version': { help: 'print the hot restart compatibility version', answer: () => text('disabled') },
     '/logging': {

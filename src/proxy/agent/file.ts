@@ -19,6 +19,8 @@ export interface FileProxy {
   readonly ended: Promise<void>;
 }
 
+const noneWarming = { clusters: 0, listeners: 0 };
+
 export interface FileOptions {
   readonly drainMs: number;
   /** Threads that serve; 1 is the calling one. */
@@ -67,7 +69,7 @@ export async function startFromFile(
   }
   const state = (): ServerState => {
     if (!lifecycle.accepts) return 'DRAINING';
-    return (subscription?.complete ?? true) ? 'LIVE' : 'PRE_INITIALIZING';
+    return subscription?.phase ?? 'LIVE';
   };
   let server: SmallServer | null = null;
   if (bootstrap.admin) {
@@ -79,7 +81,12 @@ export async function startFromFile(
       commandLine: { drain_time: `${drainMs / 1000}s`, mode: 'Serve', concurrency },
       async counts() {
         const { stats, istio } = await plane.counts(true);
-        const told = { ads: subscription?.state ?? null, live: state() === 'LIVE', tells };
+        const told = {
+          ads: subscription?.state ?? null,
+          live: state() === 'LIVE',
+          warming: subscription?.warming ?? noneWarming,
+          tells,
+        };
         return { stats: proxyStats(plane, stats, told), metrics: istioText(istio) };
       },
       state,

@@ -123,7 +123,7 @@ export async function startPod(environment: Environment, log: Log, at: string | 
   const isReady = () => applied && certificate.current !== null && lifecycle.accepts;
   const counts = async () => {
     const { stats, istio } = await plane.counts(false);
-    const told = { ads: subscription.state, live: isReady(), tells: null };
+    const told = { ads: subscription.state, live: isReady(), warming: subscription.warming, tells: null };
     return { stats: proxyStats(plane, stats, told), metrics: istioText(istio) };
   };
   const ready: Routes[string] = () =>
@@ -143,7 +143,8 @@ export async function startPod(environment: Environment, log: Log, at: string | 
   const merged = mergedMetrics(metricsText, scrapeTargets(environment.prometheus, ownPorts));
   const state = (): ServerState => {
     if (isReady()) return 'LIVE';
-    return lifecycle.accepts ? 'PRE_INITIALIZING' : 'DRAINING';
+    if (!lifecycle.accepts) return 'DRAINING';
+    return subscription.complete ? 'INITIALIZING' : subscription.phase;
   };
   const node = {
     id: environment.nodeId,

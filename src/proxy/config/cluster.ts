@@ -5,6 +5,7 @@ import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.
 import type { OutlierDetection } from '../../xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js';
 import type { HttpProtocolOptions } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { compileConfigSource } from './config-source.ts';
 import { compileEndpoints, strings } from './endpoint.ts';
 import { durationMs, type Field, messageName, unpack, words } from './field.ts';
 import { compileHttp2Options } from './http2-options.ts';
@@ -40,6 +41,8 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
   if (!message.name) field.at('name').fail('is empty');
   const references = noReferences();
   const discovery = compileDiscovery(field, message);
+  const eds = field.at('eds_cluster_config').at('eds_config');
+  if (discovery === 'eds') compileConfigSource(eds, message.edsClusterConfig?.edsConfig, references);
   const policy = policies[message.lbPolicy as keyof typeof policies];
   if (!policy) field.at('lb_policy').fail(`${message.lbPolicy} is not supported`);
   const options = compileProtocolOptions(field, message);

@@ -148,11 +148,10 @@ export class ResourceStore {
     for (const [name, { value }] of this.#kept[type]) yield [name, value];
   }
 
-  /** The clusters with the endpoints that have arrived; an unchanged one is the same object as before. */
-  clusters(): Map<string, Cluster> {
+  /** Clusters of this store with the endpoints that have arrived; an unchanged one is the same object as before. */
+  clusters(of: Iterable<readonly [string, CompiledCluster]> = this.all('cluster')): Map<string, Cluster> {
     const clusters = new Map<string, Cluster>();
-    for (const [name, { value }] of this.#kept.cluster) {
-      const base = value.cluster;
+    for (const [name, { cluster: base }] of of) {
       const endpoints = base.discovery === 'eds' ? this.#kept.endpoint.get(base.edsName)?.value : undefined;
       const known = this.#joined.get(name);
       if (known?.base === base && known.endpoints === endpoints) {
@@ -171,10 +170,13 @@ export class ResourceStore {
     return clusters;
   }
 
-  listeners(): { listeners: Map<string, Listener>; inlineRoutes: Map<string, RouteTable> } {
+  listeners(of: Iterable<readonly [string, CompiledListener]> = this.all('listener')): {
+    listeners: Map<string, Listener>;
+    inlineRoutes: Map<string, RouteTable>;
+  } {
     const listeners = new Map<string, Listener>();
     const inlineRoutes = new Map<string, RouteTable>();
-    for (const [name, { value }] of this.#kept.listener) {
+    for (const [name, value] of of) {
       listeners.set(name, value.listener);
       for (const [routeName, routes] of value.routeTables) inlineRoutes.set(routeName, routes);
     }

@@ -6,6 +6,7 @@ import {
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { compileAccessLogs } from './access-log.ts';
 import { compileCidr } from './address.ts';
+import { compileConfigSource } from './config-source.ts';
 import { durationMs, type Field, messageName, unpack, words } from './field.ts';
 import { compileHttpFilters } from './http-filters.ts';
 import { compileHttp2Options } from './http2-options.ts';
@@ -119,6 +120,7 @@ function compileRouteName(
     const name = specifier.value.routeConfigName;
     if (!name) field.at('rds').at('route_config_name').fail('is empty');
     refs.routes.add(name);
+    compileConfigSource(field.at('rds').at('config_source'), specifier.value.configSource, refs);
     return name;
   }
   if (specifier.case !== 'routeConfig') {

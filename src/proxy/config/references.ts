@@ -12,9 +12,16 @@ export interface References {
   readonly inlineSecrets: Map<string, Secret>;
   /** Names to ask for by RDS. */
   readonly routes: Set<string>;
+  /** How long all of them may take, milliseconds; null when nothing is said of it. */
+  fetchTimeoutMs: number | null;
 }
 
-export const noReferences = (): References => ({ secrets: new Set(), inlineSecrets: new Map(), routes: new Set() });
+export const noReferences = (): References => ({
+  secrets: new Set(),
+  inlineSecrets: new Map(),
+  routes: new Set(),
+  fetchTimeoutMs: null,
+});
 
 export const trustOf = (roots: Buffer, crl: Buffer): Secret =>
   crl.length === 0 ? { kind: 'trust', roots } : { kind: 'trust', roots, crl };

@@ -11,6 +11,8 @@ const groups = 'X25519:P-256:P-384';
 /** Version 1.3 has its own suites, which Envoy does not let one choose. */
 const tls13Suites = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
 
+export type SecretWatcher = (name: string, secret: Secret | null) => void;
+
 /** The proxy's TLS material by name; a renewed secret gives new contexts, and leaves open connections alone. */
 export class SecretStore implements Secrets {
   readonly #secrets = new Map<string, Secret>();
@@ -21,8 +23,7 @@ export class SecretStore implements Secrets {
   readonly #leaves = new WeakMap<Secret, X509Certificate>();
   /** Which of several certificates were chosen, by `scansAll` and server name. */
   #choices = new WeakMap<readonly string[], Map<string, readonly string[]>>();
-  /** Told of each change; null takes a secret away. */
-  onChange: ((name: string, secret: Secret | null) => void) | null = null;
+  readonly #watchers = new Set<SecretWatcher>();
 
   /** Throws an Error when the PEM cannot be used; the secret before it stays. */
   set(name: string, secret: Secret): void {
@@ -32,13 +33,23 @@ export class SecretStore implements Secrets {
     if (known && sameSecret(known, secret)) return;
     this.#secrets.set(name, secret);
     this.#forget(name);
-    this.onChange?.(name, secret);
+    this.#tell(name, secret);
   }
 
   delete(name: string): void {
     if (!this.#secrets.delete(name)) return;
     this.#forget(name);
-    this.onChange?.(name, null);
+    this.#tell(name, null);
+  }
+
+  /** Tells of each change, as long as what is returned is not called; null takes a secret away. */
+  watch(watcher: SecretWatcher): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  #tell(name: string, secret: Secret | null): void {
+    for (const watcher of this.#watchers) watcher(name, secret);
   }
 
   get(name: string): Secret | null {

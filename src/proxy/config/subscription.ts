@@ -1,18 +1,20 @@
 /**
  * The control plane's side of the configuration: what arrives by ADS goes into the store, what it refers to is asked for, and
- * a table is published when it can be used.
+ * a table is published when there is something new to use (warming.ts).
  *
- *     CDS ─► EDS names ─┐                   clusters, endpoints: live at once
- *     LDS ─► RDS names ─┼─► nothing pending?  listeners, routes: live when all that is pending has arrived,
- *            SDS names ─┘                     or `warmMs` after they came
+ *     CDS ─► EDS names ─┐
+ *     LDS ─► RDS names ─┼─► store ─► warming ─► table
+ *            SDS names ─┘
  *
- * A removed cluster stays for `lingerMs`, until the routes that named it are gone too (make before break).
+ * The first table holds everything that came with the first answers. A removed cluster stays for `lingerMs`, until the routes that
+ * named it are gone too (make before break).
  */
 import type { AdsClient, AdsClientOptions, AdsState, Rejection, XdsUpdate } from '../../xds/ads-client.ts';
 import { emptyTable, ResourceStore, withInline } from './compile.ts';
 import type { References } from './references.ts';
 import type { SecretStore } from './secret-store.ts';
-import type { Cluster, Listener, RouteTable, Table } from './table.ts';
+import type { Cluster, Table } from './table.ts';
+import { type Awaited, Warming } from './warming.ts';
 
 export interface SubscriptionOptions {
   /** Makes the exchange: `createAdsClient` with its target and node filled in. */
@@ -26,8 +28,6 @@ export interface SubscriptionOptions {
   onRejected?(reason: string): void;
   /** Resources of the bootstrap file, always part of the table. */
   fixed?: Table;
-  /** Longest wait for what new listeners and routes refer to; 5 s unless told. */
-  warmMs?: number;
   /** How long a removed cluster stays; 5 s unless told. */
   lingerMs?: number;
 }
@@ -37,21 +37,27 @@ export interface Subscription {
   readonly state: AdsState;
   /** Whether a first complete configuration has been published. */
   readonly complete: boolean;
+  /** Envoy's names: before clusters are there, before listeners are, and then. */
+  readonly phase: 'PRE_INITIALIZING' | 'INITIALIZING' | 'LIVE';
+  /** How many wait for what they refer to. */
+  readonly warming: { readonly clusters: number; readonly listeners: number };
   start(): void;
   stop(): Promise<void>;
 }
 
 export function subscribe(options: SubscriptionOptions): Subscription {
-  const { secrets, warmMs = 5000, lingerMs = 5000, fixed = emptyTable } = options;
+  const { secrets, lingerMs = 5000, fixed = emptyTable } = options;
   const store = new ResourceStore();
   const leaving = new Map<string, { cluster: Cluster; untilMs: number }>();
-  let live: { listeners: Map<string, Listener>; routes: Map<string, RouteTable> } | null = null;
+  const warming = new Warming();
+  let complete = false;
   let version = 0;
   let publishing: NodeJS.Immediate | null = null;
   let warmTimer: NodeJS.Timeout | null = null;
   let lingerTimer: NodeJS.Timeout | null = null;
   let inlineSecrets = new Set<string>();
 
+  const unwatch = secrets.watch((name) => options.isLocalSecret(name) && publishSoon());
   const ads = options.connect({ onUpdate, onState: options.onState });
 
   function onUpdate(update: XdsUpdate): Rejection[] {
@@ -82,7 +88,7 @@ export function subscribe(options: SubscriptionOptions): Subscription {
   }
 
   function remove(update: XdsUpdate, name: string): void {
-    const cluster = update.type === 'cluster' ? store.clusters().get(name) : undefined;
+    const cluster = update.type === 'cluster' ? store.clusters(warming.clusters).get(name) : undefined;
     if (cluster) {
       leaving.set(name, { cluster, untilMs: performance.now() + lingerMs });
       lingerTimer ??= setTimeout(dropLeaving, lingerMs).unref();
@@ -117,11 +123,13 @@ export function subscribe(options: SubscriptionOptions): Subscription {
         if (!secrets.get(name)) secrets.set(name, secret);
       }
     };
-    for (const [, { cluster, references }] of store.all('cluster')) {
+    // What serves while its successor warms keeps what it refers to.
+    for (const { cluster, references } of new Set([...valuesOf(store.all('cluster')), ...warming.clusters.values()])) {
       if (cluster.discovery === 'eds') endpoints.push(cluster.edsName);
       note(references);
     }
-    for (const [, { references }] of store.all('listener')) note(references);
+    for (const { references } of new Set([...valuesOf(store.all('listener')), ...warming.listeners.values()]))
+      note(references);
     for (const name of inlineSecrets) if (!inline.has(name)) secrets.delete(name);
     inlineSecrets = inline;
     drop('endpoint', new Set(endpoints));
@@ -144,16 +152,17 @@ export function subscribe(options: SubscriptionOptions): Subscription {
   function publishSoon(): void {
     publishing ??= setImmediate(() => {
       publishing = null;
-      publish(false);
+      publish();
     });
   }
 
-  function isWarm(): boolean {
-    const { types } = ads.state;
-    return (['cluster', 'endpoint', 'listener', 'route', 'secret'] as const).every(
-      (type) => types[type].pending.length === 0,
-    );
+  function isPending(type: Awaited, name: string): boolean {
+    if (type === 'secret' && options.isLocalSecret(name)) return secrets.get(name) === null;
+    return pending[type].has(name);
   }
+
+  /** Names by type that have not arrived, while a table is made. */
+  const pending: Record<Awaited, ReadonlySet<string>> = { endpoint: new Set(), route: new Set(), secret: new Set() };
 
   /** Without a first answer to CDS and LDS there is no configuration yet, however long it takes. */
   function begun(): boolean {
@@ -161,23 +170,28 @@ export function subscribe(options: SubscriptionOptions): Subscription {
     return types.cluster.pending.length === 0 && types.listener.pending.length === 0;
   }
 
-  function publish(timedOut: boolean): void {
-    if (isWarm() || (timedOut && begun())) {
-      if (warmTimer) clearTimeout(warmTimer);
-      warmTimer = null;
-      const { listeners, inlineRoutes } = store.listeners();
-      live = { listeners, routes: withInline(store.routes(), inlineRoutes) };
-    } else if (begun()) warmTimer ??= setTimeout(() => publish(true), warmMs);
-    // A first table without listeners would be no configuration.
-    if (!live) return;
-    const clusters = store.clusters();
+  function publish(): void {
+    if (warmTimer !== null) clearTimeout(warmTimer);
+    warmTimer = null;
+    if (!complete && !begun()) return;
+    const { types } = ads.state;
+    for (const type of ['endpoint', 'route', 'secret'] as const) pending[type] = new Set(types[type].pending);
+    const now = performance.now();
+    const nextTick = warming.advance(store, isPending, now);
+    if (nextTick < Number.POSITIVE_INFINITY) warmTimer = setTimeout(publish, Math.min(nextTick - now, maxTimerMs));
+    if (!complete && warming.warmingClusters.size + warming.warmingListeners.size > 0) return;
+    complete = true;
+    // Successors that serve now need nothing of what only their predecessors referred to.
+    askForReferences();
+    const clusters = store.clusters(warming.clusters);
     for (const [name, { cluster }] of leaving) if (!clusters.has(name)) clusters.set(name, cluster);
+    const { listeners, inlineRoutes } = store.listeners(warming.listeners);
     version++;
     options.onTable({
       version,
-      listeners: merged(fixed.listeners, live.listeners),
+      listeners: merged(fixed.listeners, listeners),
       clusters: merged(fixed.clusters, clusters),
-      routeTables: merged(fixed.routeTables, live.routes),
+      routeTables: merged(fixed.routeTables, withInline(new Map(warming.routes), inlineRoutes)),
     });
   }
 
@@ -187,10 +201,19 @@ export function subscribe(options: SubscriptionOptions): Subscription {
       return ads.state;
     },
     get complete() {
-      return live !== null;
+      return complete;
+    },
+    get phase() {
+      if (complete) return 'LIVE';
+      const clustersCame = ads.state.types.cluster.pending.length === 0;
+      return clustersCame && warming.warmingClusters.size === 0 ? 'INITIALIZING' : 'PRE_INITIALIZING';
+    },
+    get warming() {
+      return { clusters: warming.warmingClusters.size, listeners: warming.warmingListeners.size };
     },
     start: () => ads.start(),
     async stop() {
+      unwatch();
       if (publishing) clearImmediate(publishing);
       if (warmTimer) clearTimeout(warmTimer);
       if (lingerTimer) clearTimeout(lingerTimer);
@@ -198,6 +221,13 @@ export function subscribe(options: SubscriptionOptions): Subscription {
     },
   };
 }
+
+const valuesOf = function* <T>(entries: Iterable<readonly [string, T]>): IterableIterator<T> {
+  for (const [, value] of entries) yield value;
+};
+
+/** The longest that Node's timers wait. */
+const maxTimerMs = 2 ** 31 - 1;
 
 function merged<T>(fixed: ReadonlyMap<string, T>, arrived: ReadonlyMap<string, T>): ReadonlyMap<string, T> {
   return fixed.size === 0 ? arrived : new Map([...arrived, ...fixed]);

@@ -12,6 +12,7 @@ import {
   TlsCertificateSchema,
   TlsParametersSchema,
 } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
+import type { SdsSecretConfig } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import type {
   CommonTlsContext,
   DownstreamTlsContext,
@@ -21,6 +22,7 @@ import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { compileConfigSource } from './config-source.ts';
 import { readData } from './data-source.ts';
 import { dispatch, durationMs, type Field, unpack, words } from './field.ts';
 import type { StringMatch } from './match.ts';
@@ -108,10 +110,9 @@ function compileCommon(field: Field, context: CommonTlsContext | undefined, refs
 }
 
 function compileCertificates(field: Field, context: CommonTlsContext, refs: References): string[] {
-  const asked = context.tlsCertificateSdsSecretConfigs.map(({ name }) => {
-    refs.secrets.add(name);
-    return name;
-  });
+  const asked = context.tlsCertificateSdsSecretConfigs.map((config, i) =>
+    compileSds(field.at('tls_certificate_sds_secret_configs', i), config, refs),
+  );
   const inline = context.tlsCertificates.map((certificate, i) => {
     const at = field.at('tls_certificates', i);
     at.only(TlsCertificateSchema, certificate, knownCertificate);
@@ -122,6 +123,13 @@ function compileCertificates(field: Field, context: CommonTlsContext, refs: Refe
     return keepInline({ kind: 'certificate', chain, key }, refs);
   });
   return [...asked, ...inline];
+}
+
+function compileSds(field: Field, { name, sdsConfig }: SdsSecretConfig, refs: References): string {
+  if (!name) field.at('name').fail('is empty');
+  refs.secrets.add(name);
+  compileConfigSource(field.at('sds_config'), sdsConfig, refs, 'secret');
+  return name;
 }
 
 function keepInline(secret: Secret, refs: References): string {
@@ -148,8 +156,10 @@ function compileValidation(field: Field, context: CommonTlsContext | undefined, 
       return validation;
     }
     case 'validationContextSdsSecretConfig':
-      refs.secrets.add(type.value.name);
-      return { ...nothing, trust: type.value.name };
+      return {
+        ...nothing,
+        trust: compileSds(field.at('validation_context_sds_secret_config'), type.value, refs),
+      };
     case 'combinedValidationContext': {
       const at = field.at('combined_validation_context');
       const { defaultValidationContext, validationContextSdsSecretConfig: sds } = type.value;
@@ -157,8 +167,7 @@ function compileValidation(field: Field, context: CommonTlsContext | undefined, 
         ? validate(at.at('default_validation_context'), defaultValidationContext, refs)
         : nothing;
       if (!sds) return base;
-      refs.secrets.add(sds.name);
-      return { ...base, trust: sds.name };
+      return { ...base, trust: compileSds(at.at('validation_context_sds_secret_config'), sds, refs) };
     }
     case undefined:
       return nothing;

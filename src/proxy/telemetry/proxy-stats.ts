@@ -6,7 +6,7 @@ import type { ClusterPool } from '../upstream/cluster.ts';
 import type { DataPlane } from '../workers/data-plane.ts';
 import type { ClusterCounters } from './counters.ts';
 import { droppedLogLines } from './log-file.ts';
-import { type Stat, StatList, scope } from './stat.ts';
+import { mergeStats, type Stat, StatList, scope } from './stat.ts';
 import { clusterScope } from './statistics.ts';
 
 /** Clusters beyond this number are not told one by one. */
@@ -15,6 +15,8 @@ const maxClusters = 1000;
 export interface ProxyState {
   readonly ads: AdsState | null;
   readonly live: boolean;
+  /** What waits for what it refers to. */
+  readonly warming: { readonly clusters: number; readonly listeners: number };
   /** Null tells every name (Envoy: StatsConfig.stats_matcher). */
   readonly tells: ((name: string) => boolean) | null;
 }
@@ -33,17 +35,28 @@ export function threadStats(runtime: Runtime, unusedClusters: boolean): StatList
   const list = runtime.statistics.list(runtime.worker, (name) => told.has(name));
   for (const pool of runtime.clusterPools())
     if (told.has(pool.config.altStatName || pool.config.name)) clusterGauges(list, pool);
+  warmingStats(list, runtime.stillWarming);
   connectionStats(list, runtime.stats);
   return list;
 }
 
 /** What all threads counted, and the process's own. */
-export function proxyStats(plane: DataPlane, counted: readonly Stat[], { ads, live, tells }: ProxyState): Stat[] {
+export function proxyStats(
+  plane: DataPlane,
+  counted: readonly Stat[],
+  { ads, live, warming, tells }: ProxyState,
+): Stat[] {
   const list = new StatList();
-  list.stats.push(...counted);
   serverStats(list, plane, live);
+  warmingStats(list, warming);
   if (ads !== null) controlPlaneStats(list, ads);
-  return tells === null ? list.stats : list.stats.filter(({ name }) => tells(name));
+  const all = mergeStats([counted, list.stats]);
+  return tells === null ? all : all.filter(({ name }) => tells(name));
+}
+
+function warmingStats(list: StatList, { clusters, listeners }: ProxyState['warming']): void {
+  list.gauge('cluster_manager.warming_clusters', clusters);
+  list.gauge('listener_manager.total_listeners_warming', listeners);
 }
 
 /** What the pool knows anyway is copied when someone reads. */
@@ -88,7 +101,7 @@ function clusterGauges(list: StatList, pool: ClusterPool): void {
 }
 
 /** Envoy's numbers of /server_info states. */
-const states = { LIVE: 0, DRAINING: 1, PRE_INITIALIZING: 2 } as const;
+const states = { LIVE: 0, DRAINING: 1, PRE_INITIALIZING: 2, INITIALIZING: 3 } as const;
 
 function serverStats(list: StatList, plane: DataPlane, live: boolean): void {
   const { table, draining, concurrency } = plane;
@@ -106,7 +119,6 @@ function serverStats(list: StatList, plane: DataPlane, live: boolean): void {
   list.gauge('listener_manager.total_listeners_active', table.listeners.size);
   list.gauge('listener_manager.workers_started', live ? 1 : 0);
   list.gauge('cluster_manager.active_clusters', table.clusters.size);
-  list.gauge('cluster_manager.warming_clusters', 0);
   list.gauge('runtime.num_keys', runtimeValues.keys);
   list.gauge('runtime.num_layers', runtimeValues.layers);
   list.gauge('runtime.admin_overrides_active', runtimeValues.overrides > 0 ? 1 : 0);

@@ -90,6 +90,7 @@ export class Workers implements DataPlane {
   readonly #active: SharedArrayBuffer;
   readonly #pausesMs: number[];
   readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #unwatch: () => void;
   #unhealthy = false;
   #closed: 'no' | 'inbound' | 'all' = 'no';
   #ended = false;
@@ -106,7 +107,9 @@ export class Workers implements DataPlane {
     this.#active = new SharedArrayBuffer(concurrency * Int32Array.BYTES_PER_ELEMENT);
     this.#pausesMs = Array<number>(concurrency).fill(firstPauseMs);
     for (let i = 0; i < concurrency; i++) this.#threads.push(this.#start(i));
-    secrets.onChange = (name, secret) => this.#tell({ kind: 'secret', name, secret: secret && sendable(secret) });
+    this.#unwatch = secrets.watch((name, secret) =>
+      this.#tell({ kind: 'secret', name, secret: secret && sendable(secret) }),
+    );
     runtimeValues.onChange = (values) => this.#tell({ kind: 'runtime', values });
   }
 
@@ -257,7 +260,7 @@ export class Workers implements DataPlane {
 
   async close(): Promise<void> {
     this.#ended = true;
-    this.#secrets.onChange = null;
+    this.#unwatch();
     runtimeValues.onChange = null;
     for (const timer of this.#timers) clearTimeout(timer);
     await this.#askAll('close', null);
