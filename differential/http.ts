@@ -1,4 +1,5 @@
 /** `npm run differential`: what Envoy and Lateen make of the same requests over HTTP. See README.md. */
+import { extAuthz } from './http/cases/ext-authz.ts';
 import { filters } from './http/cases/filters.ts';
 import { headers } from './http/cases/headers.ts';
 import { http2 } from './http/cases/http2.ts';
@@ -9,7 +10,7 @@ import { traffic } from './http/cases/traffic.ts';
 import { compareHttp } from './http/run.ts';
 
 const only = process.argv.slice(2);
-const cases = [...routing, ...headers, ...traffic, ...http2, ...filters, ...jwts, ...rateLimits].filter(
+const cases = [...routing, ...headers, ...traffic, ...http2, ...filters, ...jwts, ...rateLimits, ...extAuthz].filter(
   ({ name }) => only.length === 0 || only.some((text) => name.includes(text)),
 );
 const outcomes = await compareHttp(cases);

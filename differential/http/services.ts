@@ -35,8 +35,11 @@ interface CheckRequest {
 function withoutAccidents(value: JsonValue): JsonValue {
   return JSON.parse(
     JSON.stringify(value, (key, inner) => {
-      if (key === 'time' || key === 'port_value' || key === 'id' || key === 'x-request-id') return undefined;
-      return inner;
+      if (key === 'time' || key === 'portValue' || key === 'id' || key === 'x-request-id') return undefined;
+      // Maps have no order.
+      return inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+        ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+        : inner;
     }),
   );
 }

@@ -3,6 +3,10 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import { FilterConfigSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { BufferPerRouteSchema, BufferSchema } from '../../xds/gen/envoy/extensions/filters/http/buffer/v3/buffer_pb.js';
 import { CorsPolicySchema, CorsSchema } from '../../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
+import {
+  ExtAuthzPerRouteSchema,
+  ExtAuthzSchema,
+} from '../../xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '../../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
 import {
@@ -25,6 +29,7 @@ import { ConfigSchema as SetFilterStateSchema } from '../../xds/gen/envoy/extens
 import type { HttpFilter as HttpFilterMessage } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { compileBuffer, compileHealthCheck } from './body-filters.ts';
 import { compileCors } from './cors.ts';
+import { compileExtAuthz, compileRouteExtAuthz } from './ext-authz.ts';
 import { compileFault } from './fault.ts';
 import { dispatch, type Extensions, type Field, messageName, unpack } from './field.ts';
 import { compileMutations } from './header-mutation.ts';
@@ -74,6 +79,7 @@ const inChain: Extensions<FilterConfig | null> = {
     compileLocalRateLimit(field, message, false),
   ),
   [RateLimitSchema.typeName]: reading(RateLimitSchema, compileRateLimit),
+  [ExtAuthzSchema.typeName]: reading(ExtAuthzSchema, compileExtAuthz),
   [HealthCheckSchema.typeName]: reading(HealthCheckSchema, compileHealthCheck),
 };
 
@@ -96,6 +102,7 @@ const onRoute: Extensions<RouteFilter | null> = {
     compileLocalRateLimit(field, message, true),
   ),
   [RateLimitPerRouteSchema.typeName]: reading(RateLimitPerRouteSchema, compileRouteRateLimit),
+  [ExtAuthzPerRouteSchema.typeName]: reading(ExtAuthzPerRouteSchema, compileRouteExtAuthz),
   [BufferPerRouteSchema.typeName]: reading(BufferPerRouteSchema, (field, { override }): RouteFilter => {
     if (override.case === 'buffer') return compileBuffer(field.at('buffer'), override.value);
     if (override.case === undefined) field.fail('has neither disabled nor buffer');
@@ -111,6 +118,7 @@ const statNames: Readonly<Record<FilterConfig['kind'], string>> = {
   buffer: 'buffer',
   healthCheck: 'health_check',
   jwt: 'jwt_authn',
+  extAuthz: 'ext_authz',
   localRateLimit: 'local_ratelimit',
   rateLimit: 'ratelimit',
 };
@@ -166,10 +174,12 @@ function compileRouteFilter(field: Field, any: Any): RouteFilter | null {
   return compileRouteFilter(field.at('config'), message.config);
 }
 
-/** Header changes and CORS of all levels count; of anything else the most specific one does. */
+/** Header changes, CORS and the context of authorization of all levels count; of anything else the most specific one does. */
 function laidOver(own: RouteFilter, outer: RouteFilter | undefined): RouteFilter {
   if (own.kind === 'headerMutation' && outer?.kind === 'headerMutation')
     return { kind: 'headerMutation', levels: [...own.levels, ...outer.levels] };
+  if (own.kind === 'extAuthz' && !own.disabled && outer?.kind === 'extAuthz')
+    return { ...own, context: { ...outer.context, ...own.context } };
   if (own.kind === 'cors' && outer?.kind === 'cors') return { kind: 'cors', levels: [...own.levels, ...outer.levels] };
   return own;
 }

@@ -11,6 +11,7 @@ import type { Listener } from './table/listener.ts';
 import type { RouteTable } from './table/route.ts';
 
 export type * from './table/cluster.ts';
+export type * from './table/ext-authz.ts';
 export type * from './table/filter.ts';
 export type * from './table/http.ts';
 export type * from './table/jwt.ts';

@@ -13,8 +13,7 @@ import { localReply } from './local-reply.ts';
 import { normalizePath } from './path.ts';
 import { redirectLocation } from './redirect.ts';
 import { receiveHeaders } from './request-headers.ts';
-import { findRoute } from './route.ts';
-import { chooseCluster } from './weighted.ts';
+import { resolveRoute } from './resolve-route.ts';
 
 export function runPipeline(exchange: ActiveExchange): void {
   const { manager, plane } = exchange;
@@ -49,15 +48,7 @@ export function runPipeline(exchange: ActiveExchange): void {
     return;
   }
 
-  const routes = plane.table.routeTables.get(manager.routeName);
-  const found = routes === undefined || exchange.method === 'CONNECT' ? null : findRoute(routes, exchange);
-  if (found !== null) {
-    exchange.virtualHost = found.host;
-    exchange.route = found.route;
-    const { forward } = found.route;
-    // Its filters are to be known before they run.
-    if (forward?.clustersHaveFilters) exchange.weighted = chooseCluster(exchange, forward);
-  }
+  resolveRoute(exchange);
   runFilters(exchange, 0, serve);
 }
 

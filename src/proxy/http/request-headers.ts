@@ -169,6 +169,44 @@ export const outgoing: { -readonly [K in keyof RequestHead]: RequestHead[K] } = 
   upgrade: '',
 };
 
+/** Prepares `edit` with what the proxy itself changes, whichever way the request goes: hop by hop fields, who the caller is. */
+function editReceived(exchange: ActiveExchange): void {
+  const { manager, request } = exchange;
+  edit.begin(request);
+  let te = -1;
+  for (let i = 0; i < request.count; i++) {
+    const id = request.ids[i];
+    if (id === 0) continue;
+    if (id === teId) te = i;
+    if (neverSent[id] === 1) edit.skip(i);
+  }
+  if (manager.underscores === 'drop')
+    for (let i = 0; i < request.count; i++) if (request.nameHasUnderscore(i)) edit.skip(i);
+  if (request.nominates) dropNominated(exchange, edit);
+  if (manager.via !== '') edit.join('via', manager.via, ', ');
+  // `te: trailers` alone means something beyond this hop (RFC 9110 §10.1.4).
+  if (te >= 0 && request.value(te).toLowerCase().includes('trailers')) edit.add('te', 'trailers');
+  editForwarded(exchange);
+  editClientCert(exchange);
+}
+
+/** The request's head as filters and services are to see it, names in lower case, pseudo-headers first. */
+export function visibleHeaders(exchange: ActiveExchange): Array<readonly [name: string, value: string]> {
+  const { request } = exchange;
+  editReceived(exchange);
+  if (exchange.requestId !== '') edit.set('x-request-id', exchange.requestId);
+  const headers: Array<readonly [string, string]> = [
+    [':authority', exchange.authority],
+    [':method', exchange.method],
+    [':path', exchange.path],
+    [':scheme', exchange.scheme],
+  ];
+  for (let i = 0; i < request.count; i++)
+    if (i !== request.host && !edit.skips(i)) headers.push([request.name(i).toLowerCase(), request.value(i)]);
+  for (let i = 0; i < edit.count; i++) headers.push([edit.names[i], edit.values[i]]);
+  return headers;
+}
+
 /**
  * Prepares `edit` with what this attempt's head has different from the caller's, in the order of Envoy's connection
  * manager and router: forwarded-for and identity first, then rewriting, then the route's own changes from the most
@@ -183,23 +221,9 @@ export function editRequest(
   upstreamName: string,
 ): void {
   const { manager, request } = exchange;
-  edit.begin(request);
-  let te = -1;
-  for (let i = 0; i < request.count; i++) {
-    const id = request.ids[i];
-    if (id === 0) continue;
-    if (id === teId) te = i;
-    if (neverSent[id] === 1) edit.skip(i);
-    if (id === attemptCountId && virtualHost.includeAttemptCount) edit.skip(i);
-  }
-  if (manager.underscores === 'drop')
-    for (let i = 0; i < request.count; i++) if (request.nameHasUnderscore(i)) edit.skip(i);
-  if (request.nominates) dropNominated(exchange, edit);
-  if (manager.via !== '') edit.join('via', manager.via, ', ');
-  // `te: trailers` alone means something beyond this hop (RFC 9110 §10.1.4).
-  if (te >= 0 && request.value(te).toLowerCase().includes('trailers')) edit.add('te', 'trailers');
-  editForwarded(exchange);
-  editClientCert(exchange);
+  editReceived(exchange);
+  if (virtualHost.includeAttemptCount)
+    for (let i = request.find(attemptCountId); i >= 0; i = request.find(attemptCountId, i + 1)) edit.skip(i);
   // Before the request's id is written: the decision to trace is part of it.
   if (manager.tracing !== null) injectTrace(exchange, manager.tracing, edit);
   if (exchange.requestId !== '') edit.set('x-request-id', exchange.requestId);

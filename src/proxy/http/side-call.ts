@@ -94,11 +94,13 @@ export class SideCall implements UpstreamStream {
   }
 
   onReady(): void {
-    const { method, authority, path, fields, body } = this.#request;
+    const { method, authority, path, fields, body, timeoutMs } = this.#request;
     const connection = this.#connection!;
     edit.begin(noFields);
     for (const [name, value] of fields) edit.add(name, value);
     if (body !== null) edit.add('content-length', String(body.length));
+    edit.add('x-envoy-internal', 'true');
+    if (timeoutMs > 0) edit.add('x-envoy-expected-rq-timeout-ms', String(timeoutMs));
     connection.sendHead({
       method,
       scheme: connection.host.tls === null ? 'http' : 'https',

@@ -301,6 +301,7 @@ export const filterStatistics = {
   rbacShadow: ['shadow_allowed', 'shadow_denied'],
   fault: ['aborts_injected', 'active_faults', 'delays_injected', 'faults_overflow', 'response_rl_injected'],
   cors: ['origin_invalid', 'origin_valid'],
+  extAuthz: ['denied', 'disabled', 'error', 'failure_mode_allowed', 'invalid', 'ok'],
   localRateLimit: ['enabled', 'enforced', 'ok', 'rate_limited'],
   rateLimit: ['error', 'failure_mode_allowed', 'ok', 'over_limit'],
   jwt: [

@@ -1,3 +1,4 @@
+import type { ExtAuthzFilter, RouteExtAuthz } from './ext-authz.ts';
 import type { Cors, Fault, HeaderMutation } from './http.ts';
 import type { JwtFilter, RouteJwt } from './jwt.ts';
 import type { LocalRateLimitFilter, RateLimitFilter, RouteRateLimit } from './rate-limit.ts';
@@ -24,7 +25,8 @@ export type FilterConfig =
   | HealthCheckFilter
   | JwtFilter
   | LocalRateLimitFilter
-  | RateLimitFilter;
+  | RateLimitFilter
+  | ExtAuthzFilter;
 
 /**
  * What a route, its virtual host or its table says about filters, by their names; the most specific level was taken when it was
@@ -43,7 +45,8 @@ export type RouteFilter =
   | BufferFilter
   | RouteJwt
   | LocalRateLimitFilter
-  | RouteRateLimit;
+  | RouteRateLimit
+  | RouteExtAuthz;
 
 export interface RbacFilter {
   readonly kind: 'rbac';

@@ -3,6 +3,7 @@ import type { HttpFilter, RouteFilter } from '../../config/table.ts';
 import type { ActiveExchange } from '../active-exchange.ts';
 import { BufferedRequest } from './buffer.ts';
 import { runCors } from './cors.ts';
+import { runExtAuthz } from './ext-authz.ts';
 import { runFault } from './fault.ts';
 import { runHeaderMutation } from './header-mutation.ts';
 import { runHealthCheck } from './health-check.ts';
@@ -56,6 +57,8 @@ function runFilter(
       return runLocalRateLimit(exchange, said?.kind === 'localRateLimit' ? said : config);
     case 'rateLimit':
       return runRateLimit({ exchange, goOn, next, serve }, config, said?.kind === 'rateLimit' ? said : null);
+    case 'extAuthz':
+      return runExtAuthz({ exchange, goOn, next, serve }, statPrefix, config, said?.kind === 'extAuthz' ? said : null);
     case 'jwt':
       return runJwt({ exchange, goOn, next, serve }, statPrefix, config, said?.kind === 'jwt' ? said : null);
     case 'healthCheck':
