@@ -9,6 +9,8 @@ import { createLog, type Log, parseLevel } from './telemetry/log.ts';
 import { flushLogFiles, flushLogFilesSync } from './telemetry/log-file.ts';
 
 const maxConcurrency = 256;
+/** As Envoy: --drain-time-s; the end of the process does not wait so long. */
+const defaultDrainMs = 600_000;
 
 const usage = `Usage:
   lateen proxy -c FILE [--drain-time 5s] [--concurrency N]
@@ -25,6 +27,9 @@ const options = {
   'drain-time': { type: 'string' },
   /** Envoy's name, in seconds. */
   'drain-time-s': { type: 'string' },
+  'drain-strategy': { type: 'string' },
+  /** Of hot restarts, which there are none of. */
+  'parent-shutdown-time-s': { type: 'string' },
   domain: { type: 'string' },
   log_output_level: { type: 'string' },
   log_as_json: { type: 'boolean' },
@@ -61,6 +66,13 @@ export async function main(args: string[]): Promise<number> {
     return refuse(
       `lateen proxy: --drain-time ${values['drain-time'] ?? values['drain-time-s']} is no duration such as 5s\n`,
     );
+  const strategy = values['drain-strategy'] ?? 'gradual';
+  if (strategy !== 'gradual' && strategy !== 'immediate')
+    return refuse(`lateen proxy: --drain-strategy ${strategy} is neither gradual nor immediate\n`);
+  const drain = {
+    timeMs: values['drain-time'] || values['drain-time-s'] ? drainMs : defaultDrainMs,
+    strategy,
+  } as const;
   const concurrency = Number(values.concurrency ?? 1);
   if (!Number.isInteger(concurrency) || concurrency < 0 || concurrency > maxConcurrency)
     return refuse(
@@ -71,7 +83,8 @@ export async function main(args: string[]): Promise<number> {
   process.on('uncaughtException', (error) => log.error(`unexpected: ${error.stack ?? error.message}`));
   process.on('unhandledRejection', (error) => log.error(`unexpected: ${error instanceof Error ? error.stack : error}`));
   try {
-    if (values.config) return await runFile(values.config, values.mode === 'validate', { drainMs, concurrency }, log);
+    if (values.config)
+      return await runFile(values.config, values.mode === 'validate', { drainMs, drain, concurrency }, log);
     const [type] = positionals;
     if (type === 'sidecar' || type === 'router') return await runPod(type, values.domain ?? null, log);
   } catch (error) {

@@ -7,6 +7,7 @@ import type { Cluster, Listener, Overload, RouteTable, Table } from './config/ta
 import type { Telemetry } from './http/exchange.ts';
 import { KeySets } from './http/filters/jwt-keys.ts';
 import type { LocalNode, Plane } from './http/plane.ts';
+import { Draining } from './net/draining.ts';
 import { type Interception, type Place, placesOf } from './net/interception.ts';
 import {
   type Acceptor,
@@ -33,6 +34,8 @@ export interface RuntimeOptions {
   readonly overload?: Overload | null;
   /** Takes the place of iptables where there is none. */
   readonly interception?: Interception | null;
+  /** How long connections stay whose filter chain is gone; 600 s unless told. */
+  readonly drainMs?: number;
   /** Null when no other thread serves the same ports. */
   readonly shared?: SharedPorts | null;
 }
@@ -43,6 +46,10 @@ export interface RuntimeStats extends Readonly<ConnectionCounters> {
   readonly listeners: ReadonlyArray<{ readonly name: string; readonly port: number }>;
   readonly clusters: number;
 }
+
+const atOnce = { inboundOnly: false, spanMs: 0 };
+/** As Envoy: --drain-time-s. */
+const defaultDrainMs = 600_000;
 
 const sweepMs = 1000;
 const drainPollMs = 50;
@@ -56,7 +63,7 @@ export class Runtime implements Plane {
   readonly secrets: Secrets;
   readonly telemetry: Telemetry;
   readonly statistics: Statistics = new Statistics();
-  draining = false;
+  readonly draining: Draining = new Draining();
   unhealthy = false;
   readonly overload: OverloadState;
   readonly keySets: KeySets = new KeySets();
@@ -98,6 +105,7 @@ export class Runtime implements Plane {
         lastTlsFailure: '',
       },
       swept: new Set(),
+      drainMs: options.drainMs ?? defaultDrainMs,
       shared: options.shared ?? null,
     };
     this.overload = new OverloadState(options.overload ?? null, () => activeConnections(this.acceptor));
@@ -271,6 +279,19 @@ export class Runtime implements Plane {
     };
   }
 
+  /** Listeners and filter chains that are gone, while connections of theirs are left. */
+  get leftOver(): { listeners: number; chains: number } {
+    const listeners = new Set<string>();
+    const chains = new Set<string>();
+    for (const connection of this.acceptor.swept) {
+      const chain = connection.goneChain;
+      if (chain === null) continue;
+      if (this.table.listeners.has(connection.listenerName)) chains.add(chain);
+      else listeners.add(connection.listenerName);
+    }
+    return { listeners: listeners.size, chains: chains.size };
+  }
+
   *clusterPools(): IterableIterator<ClusterPool> {
     yield* this.pools.values();
   }
@@ -281,7 +302,7 @@ export class Runtime implements Plane {
    * `limitMs`; listeners are closed by then.
    */
   async drain(limitMs: number, minimumMs = 0): Promise<void> {
-    this.draining = true;
+    this.draining.begin(atOnce, performance.now());
     const start = performance.now();
     for (;;) {
       const passed = performance.now() - start;

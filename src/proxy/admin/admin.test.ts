@@ -5,7 +5,7 @@ import { type FileProxy, startFromFile } from '../agent/file.ts';
 import { parseBootstrap } from '../config/bootstrap.ts';
 import { createLog } from '../telemetry/log.ts';
 import { Caller, ok } from '../testing/peers.ts';
-import { get, originFor } from '../testing/proxy.ts';
+import { get, originFor, startedByTest } from '../testing/proxy.ts';
 
 interface Answer {
   readonly status: number;
@@ -52,7 +52,7 @@ static_resources:
     type: STATIC
     load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {hostname: up, address: {socket_address: {address: 127.0.0.1, port_value: ${origin.port}}}}}]}]}
 ${more}`);
-    const proxy = await startFromFile(bootstrap, { drainMs: 100, concurrency: 1 }, createLog('none'));
+    const proxy = await startFromFile(bootstrap, startedByTest, createLog('none'));
     t.teardown(async () => {
       proxy.lifecycle.quit();
       await proxy.ended;

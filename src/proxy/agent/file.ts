@@ -21,8 +21,16 @@ export interface FileProxy {
 
 const noneWarming = { clusters: 0, listeners: 0 };
 
+/** By Envoy's names. */
+export interface DrainOptions {
+  readonly timeMs: number;
+  readonly strategy: 'gradual' | 'immediate';
+}
+
 export interface FileOptions {
+  /** Longest time of draining when the process is told to end. */
   readonly drainMs: number;
+  readonly drain: DrainOptions;
   /** Threads that serve; 1 is the calling one. */
   readonly concurrency: number;
 }
@@ -30,7 +38,7 @@ export interface FileOptions {
 /** Rejects when a listener of the file cannot be bound. */
 export async function startFromFile(
   bootstrap: ParsedBootstrap,
-  { drainMs, concurrency }: FileOptions,
+  { drainMs, drain, concurrency }: FileOptions,
   log: Log,
 ): Promise<FileProxy> {
   const { secrets, store, table, node, ads, tells } = bootstrap;
@@ -40,12 +48,14 @@ export async function startFromFile(
     principal: '',
     node: { id: node?.id ?? '', cluster: node?.cluster ?? '', zone: node?.locality?.zone ?? '' },
     overload: bootstrap.overload,
+    drainMs: drain.timeMs,
     interception: null,
   };
   const plane = await openPlane(concurrency, settings, table, secrets, log);
   const lifecycle = new Lifecycle({
     plane,
     terminationDrainMs: drainMs,
+    drainSpanMs: drain.strategy === 'gradual' ? drain.timeMs : 0,
     minDrainMs: 0,
     exitOnZeroActiveConnections: true,
     log,
@@ -78,7 +88,12 @@ export async function startFromFile(
       secrets,
       log,
       node: nodeJson(bootstrap),
-      commandLine: { drain_time: `${drainMs / 1000}s`, mode: 'Serve', concurrency },
+      commandLine: {
+        drain_time: `${drain.timeMs / 1000}s`,
+        drain_strategy: drain.strategy === 'gradual' ? 'Gradual' : 'Immediate',
+        mode: 'Serve',
+        concurrency: plane.concurrency,
+      },
       async counts() {
         const { stats, istio } = await plane.counts(true);
         const told = {

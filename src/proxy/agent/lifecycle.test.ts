@@ -15,6 +15,7 @@ function lifecycle(more: Partial<LifecycleOptions> = {}) {
       },
     },
     terminationDrainMs: 5000,
+    drainSpanMs: 0,
     minDrainMs: 0,
     exitOnZeroActiveConnections: true,
     log: createLog('none'),

@@ -4,6 +4,8 @@ import type { DataPlane } from '../workers/data-plane.ts';
 export interface LifecycleOptions {
   plane: Pick<DataPlane, 'beginDrain' | 'drain' | 'closeListeners'>;
   terminationDrainMs: number;
+  /** Over which time POST /drain_listeners?graceful asks more and more callers to go; 0 asks all at once (Envoy: --drain-strategy). */
+  drainSpanMs: number;
   minDrainMs: number;
   exitOnZeroActiveConnections: boolean;
   log: Log;
@@ -46,20 +48,20 @@ export class Lifecycle {
     if (this.#drained || this.#terminating) return;
     this.#drained = true;
     this.#options.log.info('draining');
-    this.#options.plane.beginDrain();
+    this.#options.plane.beginDrain({ inboundOnly: false, spanMs: 0 });
   }
 
   /**
    * POST /drain_listeners: closes the listeners at once, or `graceful`ly after the time of draining, in which callers are asked
-   * to leave; with `skipExit` it only asks.
+   * to leave; with `skipExit` it only asks. The proxy stays ready meanwhile, as Envoy does.
    */
   drainListeners({ graceful, skipExit, inboundOnly }: { graceful: boolean; skipExit: boolean; inboundOnly: boolean }) {
-    const { plane, terminationDrainMs } = this.#options;
+    const { plane, terminationDrainMs, drainSpanMs } = this.#options;
     if (!graceful && !skipExit) {
       plane.closeListeners(inboundOnly);
       return;
     }
-    this.drainNow();
+    plane.beginDrain({ inboundOnly, spanMs: drainSpanMs });
     if (!skipExit) setTimeout(() => plane.closeListeners(inboundOnly), terminationDrainMs).unref();
   }
 

@@ -71,6 +71,7 @@ export async function startPod(environment: Environment, log: Log, at: string | 
     principal: environment.identity,
     node: { id: environment.nodeId, cluster: environment.cluster, zone: '' },
     overload: null,
+    drainMs: environment.proxyConfig.drainMs,
     interception,
   };
   const plane = await openPlane(environment.proxyConfig.concurrency ?? 1, settings, emptyTable, secrets, log);
@@ -79,6 +80,8 @@ export async function startPod(environment: Environment, log: Log, at: string | 
   const lifecycle = new Lifecycle({
     plane,
     terminationDrainMs: environment.proxyConfig.terminationDrainMs,
+    // As Istio starts Envoy: --drain-strategy immediate.
+    drainSpanMs: 0,
     minDrainMs: environment.minDrainMs,
     exitOnZeroActiveConnections: environment.exitOnZeroActiveConnections,
     log,

@@ -2,6 +2,7 @@ import type { HeadLimits } from '../codec/head.ts';
 import type { HttpManager, Listener, Table } from '../config/table.ts';
 import { type ChainFacts, matchChain } from '../net/chain-match.ts';
 import type { ConnectionFacts } from '../net/connection.ts';
+import { output } from '../net/output.ts';
 import { taken } from '../net/overload.ts';
 import type { HttpCounters } from '../telemetry/counters.ts';
 import type { Plane } from './plane.ts';
@@ -102,16 +103,18 @@ export class HttpConnection {
     this.limits = headLimits(chain.http);
   }
 
-  /** Whether no further request belongs on this connection. */
+  /** Whether no further request belongs on this connection, by whichever answer or none. */
   get leaving(): boolean {
-    const { plane } = this;
-    return plane.draining || this.outdated || (plane.unhealthy && this.listener.drainsWhenUnhealthy);
+    const { plane, listener } = this;
+    if (this.outdated || (plane.unhealthy && listener.drainsWhenUnhealthy)) return true;
+    return plane.draining.active && plane.draining.complete(listener, output.tick);
   }
 
-  /** Whether the caller is asked to come back on another connection. */
+  /** Whether this answer asks the caller to come back on another connection. */
   mustEnd(): boolean {
     if (this.leaving) return true;
     const { plane } = this;
+    if (plane.draining.active && plane.draining.asks(this.listener, output.tick)) return true;
     if (plane.overload.closeKeepAlive === 0 || this.listener.bypassesOverload) return false;
     if (!taken(plane.overload.closeKeepAlive)) return false;
     this.counters.downstreamCxOverloadDisableKeepalive++;
@@ -120,7 +123,11 @@ export class HttpConnection {
 
   /** Whether an idle connection has to go because the process is going. */
   mustLeave(now: number): boolean {
-    if (!this.plane.draining) return false;
+    const { draining } = this.plane;
+    if (!draining.active || !draining.complete(this.listener, now)) {
+      this.drainingSinceTick = -1;
+      return false;
+    }
     if (this.drainingSinceTick < 0) this.drainingSinceTick = now;
     return now - this.drainingSinceTick >= drainIdleMs;
   }

@@ -14,8 +14,8 @@ import { runPipeline } from './pipeline.ts';
 import { readPseudoFields } from './request-line.ts';
 
 const lingerMs = 1000;
-/** Between the first GOAWAY and the one that names the last stream: requests under way to this side arrive meanwhile. */
-const goawayGraceMs = 1000;
+/** When the whole process goes, drain_timeout of the connection manager is cut to this. */
+const hurriedGraceMs = 1000;
 
 /** The caller's end of an HTTP/2 connection: every stream is an exchange of its own. */
 export class Http2Downstream implements SessionUser {
@@ -91,9 +91,10 @@ export class Http2Downstream implements SessionUser {
   }
 
   onStreamGone(): void {
+    if (this.leavingTick < 0 && this.connection.mustEnd()) this.leave(output.tick);
     if (this.session.streams.size > 0) return;
     this.quietTick = output.tick;
-    if (this.leavingTick >= 0 && output.tick - this.leavingTick >= goawayGraceMs) this.close();
+    if (this.leavingTick >= 0 && output.tick - this.leavingTick >= this.graceMs) this.close();
   }
 
   onFault(code: number, details: string): void {
@@ -114,6 +115,12 @@ export class Http2Downstream implements SessionUser {
   onClose(): void {
     if (this.closingTimer !== null) clearTimeout(this.closingTimer);
     this.connection.closed();
+  }
+
+  /** Between the first GOAWAY and the one that names the last stream: requests under way to this side arrive meanwhile. */
+  private get graceMs(): number {
+    const { plane, manager } = this.connection;
+    return plane.draining.active ? Math.min(hurriedGraceMs, manager.drainTimeoutMs) : manager.drainTimeoutMs;
   }
 
   /** Says that no further stream should be begun; ends the connection when those under way have. */
@@ -148,10 +155,11 @@ export class Http2Downstream implements SessionUser {
       this.close();
       return;
     }
+    connection.refresh();
     if (connection.leaving) this.leave(now);
     if (session.streams.size > 0) return;
     if (this.leavingTick >= 0) {
-      if (now - this.leavingTick < goawayGraceMs) return;
+      if (now - this.leavingTick < this.graceMs) return;
       counters.downstreamCxDrainClose++;
       this.close();
     } else if (

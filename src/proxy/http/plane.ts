@@ -1,4 +1,5 @@
 import type { Table } from '../config/table.ts';
+import type { Draining } from '../net/draining.ts';
 import type { OverloadState } from '../net/overload.ts';
 import type { Secrets } from '../net/secrets.ts';
 import type { Statistics } from '../telemetry/statistics.ts';
@@ -21,8 +22,7 @@ export interface Plane {
   readonly secrets: Secrets;
   readonly telemetry: Telemetry;
   readonly statistics: Statistics;
-  /** Responses ask callers to come back on another connection. */
-  readonly draining: boolean;
+  readonly draining: Draining;
   /** POST /healthcheck/fail: listeners let callers go, unless they drain for changes alone. */
   readonly unhealthy: boolean;
   readonly overload: OverloadState;

@@ -1,7 +1,7 @@
 import { lstatSync, unlinkSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
 import { runtimeValues } from '../config/runtime-values.ts';
-import type { FilterChain, Gate, Listener, PortRange } from '../config/table.ts';
+import type { FilterChain, Gate, Listener, PortRange, Table } from '../config/table.ts';
 import { authorize } from '../http/authorize.ts';
 import { HttpConnection } from '../http/http-connection.ts';
 import { Http1Downstream } from '../http/http1-downstream.ts';
@@ -32,6 +32,8 @@ export interface Acceptor {
   /** Connections that are swept about once a second. */
   readonly swept: Set<Accepted>;
   readonly shared: SharedPorts | null;
+  /** How long a connection stays whose filter chain is gone, milliseconds. */
+  readonly drainMs: number;
 }
 
 /** What the threads that serve the same ports know of each other. */
@@ -65,6 +67,9 @@ export interface Sweepable {
 export interface Accepted extends Sweepable {
   /** Ends it at once. */
   drop(): void;
+  readonly listenerName: string;
+  /** The name of its filter chain when that is no longer configured. */
+  readonly goneChain: string | null;
 }
 
 /** Named outcomes of accepted connections; every refusal is counted. */
@@ -265,6 +270,11 @@ class Arrival implements Accepted {
   /** The transport behind TLS. */
   private ended: Transport | null = null;
   private work: Sweepable | null = null;
+  /** What it serves, since it is known. */
+  private chain: FilterChain | null = null;
+  private chainFacts: ChainFacts | null = null;
+  private table: Table | null = null;
+  private goneSinceTick = -1;
 
   constructor(
     acceptor: Acceptor,
@@ -457,6 +467,9 @@ class Arrival implements Accepted {
   ): void {
     const { acceptor, listener } = this;
     const { plane } = acceptor;
+    this.chain = chain;
+    this.chainFacts = chainFacts;
+    this.table = plane.table;
     const facts = connectionFacts(listener, chain, this.addresses, hello, terminated);
     if (terminated !== null) this.ended = transport;
     transport.receiver = { ...silent, onClose: () => this.finish() };
@@ -580,7 +593,31 @@ class Arrival implements Accepted {
   }
 
   sweep(now: number): void {
+    if (this.chain !== null) this.lookForChain(now);
     this.work?.sweep(now);
+  }
+
+  get listenerName(): string {
+    return this.listener.name;
+  }
+
+  get goneChain(): string | null {
+    return this.goneSinceTick < 0 ? null : this.chain!.name;
+  }
+
+  /** What a push has taken away is let go for the time of draining, then cut (Envoy: in-place filter chain update). */
+  private lookForChain(now: number): void {
+    const { table } = this.acceptor.plane;
+    if (table !== this.table) {
+      this.table = table;
+      const listener = table.listeners.get(this.listener.name);
+      const chain = listener === undefined ? null : matchChain(listener, this.chainFacts!);
+      const { http, tcp } = this.chain!;
+      if (chain !== null && (chain.http === null) === (http === null) && (chain.tcp === null) === (tcp === null))
+        this.goneSinceTick = -1;
+      else if (this.goneSinceTick < 0) this.goneSinceTick = now;
+    }
+    if (this.goneSinceTick >= 0 && now - this.goneSinceTick >= this.acceptor.drainMs) this.drop();
   }
 
   drop(): void {

@@ -5,7 +5,7 @@ import test, { type ExecutionContext } from 'ava';
 import { startFromFile } from '../agent/file.ts';
 import { parseBootstrap } from '../config/bootstrap.ts';
 import { Caller, ok } from '../testing/peers.ts';
-import { get, originFor, rawOrigin } from '../testing/proxy.ts';
+import { get, originFor, rawOrigin, startedByTest } from '../testing/proxy.ts';
 import { createLog } from './log.ts';
 import { flushLogFiles, reopenLogFiles } from './log-file.ts';
 
@@ -54,7 +54,7 @@ static_resources:
   clusters:
   - {name: c, connect_timeout: 1s, type: STATIC, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: ${originPort}}}}}]}]}}
 `);
-  const proxy = await startFromFile(bootstrap, { drainMs: 100, concurrency: 1 }, createLog('none'));
+  const proxy = await startFromFile(bootstrap, startedByTest, createLog('none'));
   t.teardown(async () => {
     proxy.lifecycle.quit();
     await proxy.ended;

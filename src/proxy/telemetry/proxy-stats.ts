@@ -36,6 +36,9 @@ export function threadStats(runtime: Runtime, unusedClusters: boolean): StatList
   for (const pool of runtime.clusterPools())
     if (told.has(pool.config.altStatName || pool.config.name)) clusterGauges(list, pool);
   warmingStats(list, runtime.stillWarming);
+  const { listeners, chains } = runtime.leftOver;
+  list.gauge('listener_manager.total_listeners_draining', listeners);
+  list.gauge('listener_manager.total_filter_chains_draining', chains);
   connectionStats(list, runtime.stats);
   return list;
 }

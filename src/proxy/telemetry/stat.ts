@@ -124,7 +124,7 @@ const joined = (a: string, b: string): string => (b === '' ? a : `${a},${b}`);
  * reached on one thread at least.
  */
 const seenByEach =
-  /^(cluster_manager\.warming_clusters|listener_manager\.total_listeners_warming)$|^cluster\..*\.(membership_\w+|update_\w+|max_host_weight|lb_subsets_(active|created|removed)|\w+_open|health_check\.(healthy|degraded)|outlier_detection\.ejections_active)$/;
+  /^(cluster_manager\.warming_clusters|listener_manager\.total_(listeners_warming|listeners_draining|filter_chains_draining))$|^cluster\..*\.(membership_\w+|update_\w+|max_host_weight|lb_subsets_(active|created|removed)|\w+_open|health_check\.(healthy|degraded)|outlier_detection\.ejections_active)$/;
 
 /** One list of what several threads counted. */
 export function mergeStats(lists: ReadonlyArray<readonly Stat[]>): Stat[] {

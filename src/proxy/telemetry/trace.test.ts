@@ -10,7 +10,7 @@ import { createGrpcServer } from '../../xds/grpc/server.ts';
 import { type FileProxy, startFromFile } from '../agent/file.ts';
 import { parseBootstrap } from '../config/bootstrap.ts';
 import { Caller, ok } from '../testing/peers.ts';
-import { get, originFor } from '../testing/proxy.ts';
+import { get, originFor, startedByTest } from '../testing/proxy.ts';
 import { createLog } from './log.ts';
 
 const manager = (tracing: string, direction: string, origin: number, collector: number) => `
@@ -74,7 +74,7 @@ class Traced {
       return ok('hello');
     });
     const bootstrap = parseBootstrap(manager(tracing, direction, origin.port, collector));
-    return new Traced(await startFromFile(bootstrap, { drainMs: 100, concurrency: 1 }, createLog('none')), heads);
+    return new Traced(await startFromFile(bootstrap, startedByTest, createLog('none')), heads);
   }
 
   async ask(path: string, headers = ''): Promise<string> {

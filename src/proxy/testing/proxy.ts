@@ -1,6 +1,7 @@
 /** One proxy in front of origins, for tests. */
 import { connect } from 'node:net';
 import type { ExecutionContext } from 'ava';
+import type { FileOptions } from '../agent/file.ts';
 import type { Cluster, HttpManager, Route, Table } from '../config/table.ts';
 import { createRuntime, type Runtime } from '../runtime.ts';
 import { Caller, httpOrigin, noSecrets, Origin, type ReceivedRequest, Witness } from './peers.ts';
@@ -71,3 +72,10 @@ export async function deadPort(t: ExecutionContext): Promise<number> {
 }
 
 export const get = (path = '/', headers = ''): string => `GET ${path} HTTP/1.1\r\nHost: shop\r\n${headers}\r\n`;
+
+/** How tests start a proxy out of a file. */
+export const startedByTest: FileOptions = {
+  drainMs: 100,
+  drain: { timeMs: 100, strategy: 'immediate' },
+  concurrency: 1,
+};

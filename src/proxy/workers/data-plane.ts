@@ -2,6 +2,7 @@
 import type { Reply } from '../admin/http-server.ts';
 import type { Overload, Table } from '../config/table.ts';
 import type { LocalNode } from '../http/plane.ts';
+import type { DrainRequest } from '../net/draining.ts';
 import type { Interception } from '../net/interception.ts';
 import type { Stat } from '../telemetry/stat.ts';
 import type { Workload } from '../telemetry/workload.ts';
@@ -9,6 +10,8 @@ import type { Workload } from '../telemetry/workload.ts';
 /** What a data path is made with besides its table: it can be sent to another thread. */
 export interface PlaneSettings {
   readonly overload: Overload | null;
+  /** How long connections stay whose filter chain is gone, milliseconds. */
+  readonly drainMs: number;
   readonly interception: Interception | null;
   readonly node: LocalNode;
   /** Null makes no Istio metrics. */
@@ -42,7 +45,7 @@ export interface DataPlane {
   /** Swaps the table in; rejects, naming each, when listeners cannot be bound: the rest holds nevertheless. */
   apply(table: Table): Promise<void>;
   /** From now on callers are asked to come back on another connection; new ones are still served. */
-  beginDrain(): void;
+  beginDrain(request: DrainRequest): void;
   /** POST /healthcheck/fail and /healthcheck/ok. */
   failHealth(failed: boolean): void;
   /** Lets callers go; resolves when no connection is left after `minimumMs`, or at `limitMs`. */

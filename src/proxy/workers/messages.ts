@@ -1,6 +1,7 @@
 /** What the main thread and a worker say to each other; everything can be cloned. */
 import type { Reply } from '../admin/http-server.ts';
 import type { Secret } from '../config/references.ts';
+import type { DrainRequest } from '../net/draining.ts';
 import type { BoundPort, Counts, PlaneSettings } from './data-plane.ts';
 import type { TableImage } from './table-image.ts';
 
@@ -34,7 +35,7 @@ export type Order =
   | { readonly kind: 'ask'; readonly id: number; readonly what: AskKind; readonly given: unknown }
   | { readonly kind: 'secret'; readonly name: string; readonly secret: Secret | null }
   | { readonly kind: 'runtime'; readonly values: ReadonlyMap<string, string> }
-  | { readonly kind: 'beginDrain' }
+  | { readonly kind: 'beginDrain'; readonly request: DrainRequest }
   | { readonly kind: 'failHealth'; readonly failed: boolean }
   | { readonly kind: 'closeListeners'; readonly inboundOnly: boolean }
   | { readonly kind: 'resetCounters' };

@@ -1,6 +1,7 @@
 import type { Reply } from '../admin/http-server.ts';
 import type { SecretStore } from '../config/secret-store.ts';
 import type { Table } from '../config/table.ts';
+import type { DrainRequest } from '../net/draining.ts';
 import { createRuntime, type Runtime, type SharedPorts } from '../runtime.ts';
 import { IstioMetrics } from '../telemetry/istio-metrics.ts';
 import { threadStats } from '../telemetry/proxy-stats.ts';
@@ -30,10 +31,10 @@ export class OneThread implements DataPlane {
     secrets: SecretStore,
     shared: SharedPorts | null = null,
   ): Promise<OneThread> {
-    const { workload, principal, node, overload, interception } = settings;
+    const { workload, principal, node, overload, interception, drainMs } = settings;
     const metrics = workload && new IstioMetrics({ workload, principal });
     const telemetry = new ProxyTelemetry({ metrics, node });
-    const runtime = await createRuntime({ table, node, secrets, telemetry, overload, interception, shared });
+    const runtime = await createRuntime({ table, node, secrets, telemetry, overload, interception, drainMs, shared });
     return new OneThread(runtime, telemetry, metrics);
   }
 
@@ -46,7 +47,7 @@ export class OneThread implements DataPlane {
   }
 
   get draining(): boolean {
-    return this.runtime.draining;
+    return this.runtime.draining.active;
   }
 
   portOf(listener: string): number {
@@ -57,8 +58,8 @@ export class OneThread implements DataPlane {
     return this.runtime.apply(table);
   }
 
-  beginDrain(): void {
-    this.runtime.draining = true;
+  beginDrain(request: DrainRequest): void {
+    this.runtime.draining.begin(request, performance.now());
   }
 
   failHealth(failed: boolean): void {

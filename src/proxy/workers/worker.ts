@@ -68,7 +68,7 @@ async function serve(port: MessagePort, start: WorkerStart): Promise<void> {
         takeValues(order.values);
         return;
       case 'beginDrain':
-        plane.beginDrain();
+        plane.beginDrain(order.request);
         return;
       case 'failHealth':
         plane.failHealth(order.failed);

@@ -8,7 +8,7 @@ import { parseBootstrap } from '../config/bootstrap.ts';
 import { createLog } from '../telemetry/log.ts';
 import { flushLogFiles } from '../telemetry/log-file.ts';
 import { Caller, type Origin, ok } from '../testing/peers.ts';
-import { get, originFor } from '../testing/proxy.ts';
+import { get, originFor, startedByTest } from '../testing/proxy.ts';
 import type { Workers } from './workers.ts';
 
 const threads = 2;
@@ -48,7 +48,7 @@ static_resources:
 ${more}`);
     const messages: string[] = [];
     const log = createLog('info', false, (line) => void messages.push(line));
-    const proxy = await startFromFile(bootstrap, { drainMs: 100, concurrency: threads }, log);
+    const proxy = await startFromFile(bootstrap, { ...startedByTest, concurrency: threads }, log);
     t.teardown(async () => {
       proxy.lifecycle.quit();
       await proxy.ended;

@@ -4,6 +4,7 @@ import { mergedClusters } from '../admin/merged-clusters.ts';
 import { runtimeValues } from '../config/runtime-values.ts';
 import type { SecretStore } from '../config/secret-store.ts';
 import type { Table } from '../config/table.ts';
+import type { DrainRequest } from '../net/draining.ts';
 import type { Log } from '../telemetry/log.ts';
 import { logFile } from '../telemetry/log-file.ts';
 import { mergeStats } from '../telemetry/stat.ts';
@@ -81,7 +82,8 @@ class Thread {
 export class Workers implements DataPlane {
   readonly concurrency: number;
   table: Table;
-  draining = false;
+  /** What callers were asked, for workers that come later. */
+  #drains: DrainRequest[] = [];
   replaced = 0;
   readonly #settings: PlaneSettings;
   readonly #secrets: SecretStore;
@@ -166,7 +168,7 @@ export class Workers implements DataPlane {
       this.#timers.delete(timer);
       const thread = this.#start(index);
       this.#threads[index] = thread;
-      if (this.draining) thread.tell({ kind: 'beginDrain' });
+      for (const request of this.#drains) thread.tell({ kind: 'beginDrain', request });
       if (this.#unhealthy) thread.tell({ kind: 'failHealth', failed: true });
       void this.#applyTo(thread).then((answer) => {
         if (this.#closed !== 'no') thread.tell({ kind: 'closeListeners', inboundOnly: this.#closed === 'inbound' });
@@ -221,9 +223,13 @@ export class Workers implements DataPlane {
     return applied;
   }
 
-  beginDrain(): void {
-    this.draining = true;
-    this.#tell({ kind: 'beginDrain' });
+  get draining(): boolean {
+    return this.#drains.length > 0;
+  }
+
+  beginDrain(request: DrainRequest): void {
+    this.#drains = [...this.#drains.slice(-1), request];
+    this.#tell({ kind: 'beginDrain', request });
   }
 
   failHealth(failed: boolean): void {
@@ -232,7 +238,7 @@ export class Workers implements DataPlane {
   }
 
   async drain(limitMs: number, minimumMs: number): Promise<void> {
-    this.draining = true;
+    this.#drains = [{ inboundOnly: false, spanMs: 0 }];
     this.#closed = 'all';
     await this.#askAll('drain', { limitMs, minimumMs }, limitMs + answerMs);
   }
