@@ -1,28 +1,17 @@
-import { lookup } from 'node:dns';
-import { isIP } from 'node:net';
-import type { Cluster, Endpoint } from '../config/table.ts';
-import type { Address } from '../net/connection.ts';
+import type { Cluster } from '../config/table.ts';
 import type { Interception } from '../net/interception.ts';
 import { output } from '../net/output.ts';
 import type { Secrets } from '../net/secrets.ts';
-import { type ClusterCounters, OutlierCounters } from '../telemetry/counters.ts';
+import type { ClusterCounters } from '../telemetry/counters.ts';
 import { Histogram } from '../telemetry/histogram.ts';
-import { Host, hostKey } from './host.ts';
+import type { Host } from './host.ts';
 import { Http1Upstream } from './http1-upstream.ts';
 import { Http2Upstream } from './http2-upstream.ts';
-import { type Outcome, OutlierDetection } from './outlier.ts';
-import { type HostGroup, makePicker, type PickContext, type Picker } from './picker.ts';
+import { Membership } from './membership.ts';
 import type { PooledConnection, UpstreamCall, UpstreamStream } from './upstream-call.ts';
 
 const maxIdlePerHost = 1024;
 const defaultIdleTimeoutMs = 3_600_000;
-/** Hosts of an original-destination cluster are forgotten after this long without use (Envoy: cleanup_interval). */
-const passingHostMs = 60_000;
-const maxPassingHosts = 10_000;
-const dnsRefreshMs = 30_000;
-const maxAddressesPerName = 64;
-/** How long a host that took no request is left out of the choice: about as long as news of its end takes. */
-const shunMs = 1500;
 /** Connections to hosts that are gone are probed after this silence, so that a peer that has vanished is noticed. */
 const goneKeepaliveMs = 1000;
 
@@ -30,12 +19,8 @@ const goneKeepaliveMs = 1000;
  * A cluster at run time: its hosts, their connections and counts. It survives every push that leaves the cluster's hash
  * as it was; endpoints then come and go within it.
  */
-export class ClusterPool {
-  config: Cluster;
-  /** They outlive the pool: a cluster of the same name goes on counting. */
-  readonly counters: ClusterCounters;
+export class ClusterPool extends Membership {
   readonly secrets: Secrets;
-  private readonly interception: Interception | null;
   activeRequests = 0;
   activeRetries = 0;
   connections = 0;
@@ -43,133 +28,18 @@ export class ClusterPool {
   private dialing = 0;
   /** Streams that wait for a connection, oldest first. */
   private readonly waiting: Array<{ host: Host; stream: UpstreamStream; authority: string; http2: boolean }> = [];
-  private readonly hosts = new Map<string, Host>();
-  private groups: HostGroup[] = [];
-  private picker: Picker | null = null;
-  private readonly outlier: OutlierDetection | null;
-  private readonly resolved = new Map<string, readonly string[]>();
-  /** Hosts after the latest update. */
-  private known = 0;
-  private resolving = 0;
-  private resolvedTick = Number.NEGATIVE_INFINITY;
-  closed = false;
   /** Requests that went on to another host because one had not taken them; nothing was sent twice. */
   redirected = 0;
   /** Second connections that were begun because a first took long. */
   hedged = 0;
-  /** No host is shunned after this tick. */
-  private shunnedUntilTick = 0;
 
   constructor(config: Cluster, secrets: Secrets, interception: Interception | null, counters: ClusterCounters) {
-    this.config = config;
-    this.counters = counters;
+    super(config, interception, counters);
     this.secrets = secrets;
-    this.interception = interception;
-    this.outlier =
-      config.outlier === null
-        ? null
-        : new OutlierDetection(
-            config.outlier,
-            () => this.hosts.values(),
-            () => this.repick(),
-            this.outlierCounters(),
-          );
     this.update(config);
   }
 
-  private outlierCounters(): OutlierCounters {
-    this.counters.outlierDetection ??= new OutlierCounters();
-    return this.counters.outlierDetection;
-  }
-
-  private get byName(): boolean {
-    return this.config.discovery === 'strictDns' || this.config.discovery === 'logicalDns';
-  }
-
-  /** Takes the endpoints of a new push; `config.hash` is the same as before. */
-  update(config: Cluster): void {
-    this.config = config;
-    if (config.discovery === 'originalDst') return;
-    const groups: HostGroup[] = [];
-    const present = new Set<string>();
-    for (const locality of config.endpoints) {
-      const members: Host[] = [];
-      for (const endpoint of this.byName
-        ? locality.endpoints.flatMap((named) => this.addressesOf(named))
-        : locality.endpoints) {
-        const key = hostKey(endpoint);
-        if (present.has(key)) continue;
-        present.add(key);
-        let host = this.hosts.get(key);
-        if (host === undefined) {
-          host = new Host(key, endpoint, config);
-          this.hosts.set(key, host);
-        }
-        host.endpoint = endpoint;
-        members.push(host);
-      }
-      groups.push({ priority: locality.priority, weight: locality.weight, hosts: members });
-    }
-    const gone: Host[] = [];
-    for (const [key, host] of this.hosts) {
-      if (present.has(key)) continue;
-      this.remove(key, host);
-      gone.push(host);
-    }
-    if (gone.length > 0 || this.hosts.size !== this.known) this.counters.membershipChange++;
-    this.known = this.hosts.size;
-    this.groups = groups;
-    this.repick();
-    if (gone.length > 0) this.breakOff(gone);
-    if (this.byName && this.resolvedTick === Number.NEGATIVE_INFINITY) this.resolve();
-  }
-
-  private addressesOf(named: Endpoint): Endpoint[] {
-    if (isIP(named.host) !== 0 || named.host.startsWith('/')) return [named];
-    return (this.resolved.get(named.host) ?? []).map((host) => ({
-      ...named,
-      host,
-      hostname: named.hostname || named.host,
-    }));
-  }
-
-  /** False while DNS is asked for names of which nothing is known yet. */
-  get warm(): boolean {
-    return this.resolving === 0 || this.hosts.size > 0;
-  }
-
-  /** Asks DNS for every name once; answers that fail leave what was known. */
-  private resolve(): void {
-    if (this.resolving > 0) return;
-    this.resolvedTick = performance.now();
-    const names = new Set(
-      this.config.endpoints.flatMap((locality) => locality.endpoints.map((endpoint) => endpoint.host)),
-    );
-    for (const name of names) {
-      if (isIP(name) !== 0 || name.startsWith('/')) continue;
-      this.resolving++;
-      lookup(name, { all: true, verbatim: true }, (error, addresses) => {
-        this.resolving--;
-        if (this.closed) return;
-        if (error === null && addresses.length > 0) {
-          const chosen = this.config.discovery === 'logicalDns' ? 1 : maxAddressesPerName;
-          this.resolved.set(
-            name,
-            addresses.slice(0, chosen).map(({ address }) => address),
-          );
-        }
-        if (this.resolving === 0) this.update(this.config);
-      });
-    }
-  }
-
-  private repick(): void {
-    this.picker = makePicker(this.config, this.groups, performance.now());
-  }
-
-  private remove(key: string, host: Host): void {
-    host.removed = true;
-    this.hosts.delete(key);
+  protected closeIdle(host: Host): void {
     for (const connection of host.idle.splice(0)) connection.destroy();
     for (const connection of [...host.shared]) {
       connection.leaving = true;
@@ -178,7 +48,7 @@ export class ClusterPool {
   }
 
   /** What has sent nothing yet need not wait for hosts that are gone: a vanished address would keep it until its time is up. */
-  private breakOff(gone: readonly Host[]): void {
+  protected breakOff(gone: readonly Host[]): void {
     for (const host of gone) {
       for (const connection of host.open) {
         if (connection.ready) connection.probe(goneKeepaliveMs);
@@ -193,73 +63,6 @@ export class ClusterPool {
         stream.onFailure('remote connection failure', '', false);
       }
     });
-  }
-
-  /** Leaves a host out of the choice for a short while, as long as there are others. */
-  shun(host: Host): void {
-    host.shunnedUntilTick = output.tick + shunMs;
-    this.shunnedUntilTick = host.shunnedUntilTick;
-  }
-
-  /** Whether a host is there that is none of these. */
-  hasOther(than: readonly Host[]): boolean {
-    return this.other(than, true) !== null;
-  }
-
-  /** A healthy host of the first priority that holds one, at random; those shunned count if asked for. */
-  private other(than: readonly Host[] | null, shunned: boolean): Host | null {
-    const now = output.tick;
-    let chosen: Host | null = null;
-    let priority = Number.POSITIVE_INFINITY;
-    let seen = 0;
-    for (const group of this.groups) {
-      if (group.priority > priority) continue;
-      for (const host of group.hosts) {
-        if (!host.usable() || host.ejectedUntilTick > now || than?.includes(host)) continue;
-        if (!shunned && host.shunnedUntilTick > now) continue;
-        if (group.priority < priority) {
-          priority = group.priority;
-          seen = 0;
-        }
-        if (Math.random() * ++seen < 1) chosen = host;
-      }
-    }
-    return chosen;
-  }
-
-  /** `destination` is used by original-destination clusters only. Null when there is nothing healthy. */
-  pick(context: PickContext, destination: Address): Host | null {
-    if (this.config.discovery !== 'originalDst') {
-      if (this.picker === null) return null;
-      const drawn = this.picker.pick(context);
-      const { avoid } = context;
-      if (drawn === null || (avoid === null && output.tick >= this.shunnedUntilTick)) return drawn;
-      if (drawn.shunnedUntilTick <= output.tick && !avoid?.includes(drawn)) return drawn;
-      return this.other(avoid, false) ?? (avoid === null ? null : this.other(avoid, true)) ?? drawn;
-    }
-    const { ip, port } = destination;
-    if (ip === '' || port === 0) return null;
-    const key = `${ip}:${port}`;
-    let host = this.hosts.get(key);
-    if (host === undefined) {
-      if (this.hosts.size >= maxPassingHosts) return null;
-      // At the pod's own address the proxy itself listens.
-      const to = ip === this.interception?.host ? this.interception.application : ip;
-      const endpoint: Endpoint = {
-        host: to,
-        port,
-        weight: 1,
-        health: 'healthy',
-        transportMatch: {},
-        workload: '',
-        hostname: '',
-        metadata: null,
-      };
-      host = new Host(key, endpoint, this.config);
-      this.hosts.set(key, host);
-    }
-    host.lastUsedTick = output.tick;
-    return host;
   }
 
   /**
@@ -431,12 +234,6 @@ export class ClusterPool {
     for (const host of this.hosts.values()) for (const connection of host.open) connection.countBytes();
   }
 
-  report(host: Host, outcome: Outcome): void {
-    if (this.outlier === null) return;
-    host.lastUsedTick = output.tick;
-    this.outlier.report(host, outcome, host.lastUsedTick);
-  }
-
   /** Counts for admin pages. */
   get stats(): {
     hosts: number;
@@ -456,34 +253,16 @@ export class ClusterPool {
     };
   }
 
-  /** Has no host at all. */
-  get empty(): boolean {
-    return this.hosts.size === 0;
-  }
-
-  *members(): IterableIterator<Host> {
-    yield* this.hosts.values();
-  }
-
-  /** About once a second: closes what idled too long, forgets passing hosts, lets ejected hosts back, asks DNS again. */
+  /** About once a second: closes what idled too long, and looks after the hosts. */
   sweep(now: number): void {
     const idleMs = this.config.idleTimeoutMs > 0 ? this.config.idleTimeoutMs : defaultIdleTimeoutMs;
-    for (const [key, host] of this.hosts) {
+    for (const host of this.hosts.values()) {
       while (host.idle.length > 0 && now - host.idle[0].transport.lastActiveTick > idleMs)
         this.endIdle(host.idle.shift()!);
       for (const shared of [...host.shared])
         if (shared.idleSinceTick >= 0 && now - shared.idleSinceTick > idleMs) this.endIdle(shared);
-      if (
-        this.config.discovery === 'originalDst' &&
-        host.active === 0 &&
-        host.connections === 0 &&
-        now - host.lastUsedTick > passingHostMs
-      ) {
-        this.hosts.delete(key);
-      }
     }
-    this.outlier?.review(now);
-    if (this.byName && now - this.resolvedTick > dnsRefreshMs) this.resolve();
+    this.review(now);
   }
 
   private endIdle(connection: PooledConnection): void {
@@ -494,6 +273,10 @@ export class ClusterPool {
   /** No longer configured: idle connections go now, busy ones when their response is complete. */
   retire(): void {
     this.closed = true;
-    for (const [key, host] of this.hosts) this.remove(key, host);
+    for (const host of this.hosts.values()) {
+      host.removed = true;
+      this.closeIdle(host);
+    }
+    this.hosts.clear();
   }
 }
