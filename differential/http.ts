@@ -7,12 +7,21 @@ import { jwts } from './http/cases/jwt.ts';
 import { rateLimits } from './http/cases/rate-limits.ts';
 import { routing } from './http/cases/routing.ts';
 import { traffic } from './http/cases/traffic.ts';
+import { upstreams } from './http/cases/upstreams.ts';
 import { compareHttp } from './http/run.ts';
 
 const only = process.argv.slice(2);
-const cases = [...routing, ...headers, ...traffic, ...http2, ...filters, ...jwts, ...rateLimits, ...extAuthz].filter(
-  ({ name }) => only.length === 0 || only.some((text) => name.includes(text)),
-);
+const cases = [
+  ...routing,
+  ...headers,
+  ...traffic,
+  ...http2,
+  ...filters,
+  ...jwts,
+  ...rateLimits,
+  ...extAuthz,
+  ...upstreams,
+].filter(({ name }) => only.length === 0 || only.some((text) => name.includes(text)));
 const outcomes = await compareHttp(cases);
 const failed = outcomes.filter(({ differences }) => differences.length > 0);
 for (const { name, differences } of failed) {

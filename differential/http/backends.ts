@@ -13,6 +13,8 @@ export interface Backends {
   readonly ports: Readonly<Record<string, number>>;
   /** What was seen since this was last asked. */
   take(): Seen[];
+  /** Answers begin anew, as for the first of those that are compared. */
+  reset(): void;
   stop(): void;
 }
 
@@ -122,6 +124,10 @@ export async function startBackends(): Promise<Backends> {
       const taken = seen;
       seen = [];
       return taken;
+    },
+    reset() {
+      seen = [];
+      counts.clear();
     },
     stop() {
       for (const stop of stops) stop();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { freePort } from '../ports.ts';
 import { type SubjectName, start } from '../subject.ts';
-import { type Seen, startBackends } from './backends.ts';
+import { type Backends, type Seen, startBackends } from './backends.ts';
 import type { HttpCase, Part } from './case.ts';
 import { type Answer, exchange } from './exchange.ts';
 import { services } from './services.ts';
@@ -141,11 +141,17 @@ const normals = (lines: readonly string[]): string[] =>
     .filter((line) => line !== null)
     .sort();
 
-async function witness(name: SubjectName, cases: readonly HttpCase[], folder: string): Promise<Witnessed[][]> {
-  const backends = await startBackends();
+async function witness(
+  name: SubjectName,
+  cases: readonly HttpCase[],
+  folder: string,
+  backends: Backends,
+  dead: number,
+): Promise<Witnessed[][]> {
+  backends.reset();
   const admin = await freePort();
   const file = join(folder, `${name}.json`);
-  writeFileSync(file, JSON.stringify(bootstrap(cases, backends.ports, admin, await freePort()), null, 1));
+  writeFileSync(file, JSON.stringify(bootstrap(cases, backends.ports, admin, dead), null, 1));
   const subject = await start(name, file, admin);
   try {
     const { body } = await subject.page('/listeners?format=json');
@@ -174,7 +180,6 @@ async function witness(name: SubjectName, cases: readonly HttpCase[], folder: st
     return all;
   } finally {
     await subject.stop();
-    backends.stop();
   }
 }
 
@@ -198,11 +203,15 @@ function compare(one: HttpCase, envoy: readonly Witnessed[], lateen: readonly Wi
 
 export async function compareHttp(cases: readonly HttpCase[]): Promise<Outcome[]> {
   const folder = mkdtempSync(join(tmpdir(), 'lateen-differential-'));
+  // The same for both: what is chosen by a hash of addresses must be the same too.
+  const backends = await startBackends();
+  const dead = await freePort();
   try {
-    const envoy = await witness('envoy', cases, folder);
-    const lateen = await witness('lateen', cases, folder);
+    const envoy = await witness('envoy', cases, folder, backends, dead);
+    const lateen = await witness('lateen', cases, folder, backends, dead);
     return cases.map((one, i) => ({ name: one.name, differences: compare(one, envoy[i], lateen[i]) }));
   } finally {
+    backends.stop();
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -41,10 +41,15 @@ const hostGauges = (host: Host): Array<[name: string, value: number]> => [
 
 function healthFlags(host: Host): string {
   const flags = [
-    host.endpoint.health === 'unhealthy' ? '/failed_eds_health' : '',
-    host.endpoint.health === 'degraded' ? '/degraded_eds_health' : '',
-    host.endpoint.health === 'draining' ? '/eds_status_draining' : '',
+    host.check === 'failing' ? '/failed_active_hc' : '',
     ejected(host) ? '/failed_outlier_check' : '',
+    host.endpoint.health === 'unhealthy' ? '/failed_eds_health' : '',
+    host.checkDegraded ? '/degraded_active_hc' : '',
+    host.endpoint.health === 'degraded' ? '/degraded_eds_health' : '',
+    host.leaving ? '/pending_dynamic_removal' : '',
+    host.checkPending ? '/pending_active_hc' : '',
+    host.checkExcluded ? '/excluded_via_immediate_hc_fail' : '',
+    host.endpoint.health === 'draining' ? '/eds_status_draining' : '',
   ].join('');
   return flags || 'healthy';
 }
@@ -119,7 +124,12 @@ function clusterStatus(pool: ClusterPool, isFixed: (name: string) => boolean): o
       ],
       health_status: {
         eds_health_status: edsHealth[host.endpoint.health],
+        ...(host.check === 'failing' && { failed_active_health_check: true }),
         ...(ejected(host) && { failed_outlier_check: true }),
+        ...(host.checkDegraded && { failed_active_degraded_check: true }),
+        ...(host.leaving && { pending_dynamic_removal: true }),
+        ...(host.checkPending && { pending_active_hc: true }),
+        ...(host.checkExcluded && { excluded_via_immediate_hc_fail: true }),
       },
       weight: host.endpoint.weight,
       ...(host.endpoint.hostname !== '' && { hostname: host.endpoint.hostname }),

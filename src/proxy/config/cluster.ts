@@ -8,9 +8,11 @@ import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstre
 import { compileConfigSource } from './config-source.ts';
 import { compileEndpoints, strings } from './endpoint.ts';
 import { durationMs, type Field, messageName, unpack, words } from './field.ts';
+import { compileHealthChecks } from './health-check.ts';
 import { compileHttp2Options } from './http2-options.ts';
 import { metadataOf, originOf } from './origin.ts';
 import { noReferences, type References } from './references.ts';
+import { compileSubsets } from './subsets.ts';
 import type { Cluster, Outlier } from './table.ts';
 import { compileUpstreamTls } from './tls.ts';
 
@@ -20,7 +22,8 @@ const known = words(`transport_socket_matches name alt_stat_name type eds_cluste
   dns_failure_refresh_rate respect_dns_ttl dns_lookup_family wait_for_warm_on_init outlier_detection cleanup_interval
   upstream_bind_config ring_hash_lb_config maglev_lb_config original_dst_lb_config least_request_lb_config round_robin_lb_config
   common_lb_config transport_socket metadata protocol_selection upstream_connection_options
-  close_connections_on_host_health_failure ignore_health_on_host_removal track_cluster_stats`);
+  close_connections_on_host_health_failure ignore_health_on_host_removal track_cluster_stats health_checks
+  lb_subset_config`);
 const discoveries = ['static', 'strictDns', 'logicalDns', 'eds', 'originalDst'] as const;
 const policies = {
   0: 'roundRobin',
@@ -86,11 +89,18 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
       ? { idleSeconds: message.upstreamConnectionOptions.tcpKeepalive.keepaliveTime ?? 7200 }
       : null,
     outlier: message.outlierDetection ? compileOutlier(message.outlierDetection) : null,
+    healthCheck: compileHealthChecks(field, message.healthChecks),
+    forgetsHealthyHosts: message.ignoreHealthOnHostRemoval,
+    closesUnhealthy: message.closeConnectionsOnHostHealthFailure,
+    ignoresUncheckedHosts: message.commonLbConfig?.ignoreNewHostsUntilFirstHc ?? false,
+    subsets: message.lbSubsetConfig ? compileSubsets(field.at('lb_subset_config'), message.lbSubsetConfig) : null,
     hash: hash('sha1', toBinary(ClusterSchema, { ...message, loadAssignment: undefined }), 'base64url'),
     service: compileService(message),
     origin: originOf(message.metadata),
     metadata: metadataOf(message.metadata),
   };
+  if (cluster.healthCheck?.probe.kind === 'grpc' && cluster.http !== 'http2')
+    field.at('health_checks', 0).at('grpc_health_check').fail('needs a cluster that speaks HTTP/2');
   return { cluster, references };
 }
 

@@ -1,4 +1,7 @@
-import type { LbEndpoint } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
+import type {
+  Endpoint_HealthCheckConfig,
+  LbEndpoint,
+} from '../../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { compileAddress } from './address.ts';
 import type { Field } from './field.ts';
@@ -37,6 +40,18 @@ function compileEndpoint(field: Field, message: LbEndpoint, names: 'ip' | 'name'
     workload: typeof workload === 'string' ? workload : '',
     hostname: endpoint?.hostname ?? '',
     metadata: metadataOf(message.metadata),
+    check: compileCheck(field.at('endpoint').at('health_check_config'), endpoint?.healthCheckConfig),
+  };
+}
+
+function compileCheck(field: Field, config: Endpoint_HealthCheckConfig | undefined): Endpoint['check'] {
+  if (!config) return null;
+  const address = config.address ? compileAddress(field.at('address'), config.address, 'ip') : null;
+  return {
+    disabled: config.disableActiveHealthCheck,
+    host: address?.host ?? '',
+    port: config.portValue || (address?.port ?? 0),
+    hostname: config.hostname,
   };
 }
 

@@ -13,6 +13,7 @@ import type { RouteTable } from './table/route.ts';
 export type * from './table/cluster.ts';
 export type * from './table/ext-authz.ts';
 export type * from './table/filter.ts';
+export type * from './table/health-check.ts';
 export type * from './table/http.ts';
 export type * from './table/jwt.ts';
 export type * from './table/listener.ts';

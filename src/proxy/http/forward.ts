@@ -453,6 +453,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const { status } = block;
     if (status >= 500) host.counters.rqError++;
     else host.counters.rqSuccess++;
+    if (this.pool!.config.healthCheck !== null && block.get('x-envoy-immediate-health-check-fail') !== null)
+      this.pool!.failNow(host);
     this.pool!.report(
       host,
       status >= 500 ? (status === 502 || status === 503 || status === 504 ? 'gatewayFailure' : 'error5xx') : 'success',

@@ -1,8 +1,8 @@
 import type { TraceProvider } from '../config/table.ts';
-import { callGrpc } from '../http/grpc-call.ts';
 import type { Plane } from '../http/plane.ts';
-import { SideCall } from '../http/side-call.ts';
 import { output } from '../net/output.ts';
+import { callGrpc } from '../upstream/grpc-call.ts';
+import { SideCall } from '../upstream/side-call.ts';
 
 const exportPath = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
 
@@ -15,7 +15,7 @@ export function deliver(plane: Plane, provider: TraceProvider, body: Buffer): Pr
     output.turn(() => {
       if (provider.protocol === 'grpc')
         callGrpc(
-          plane,
+          plane.pool(provider.cluster),
           { ...provider, path: exportPath, fields: provider.headers, message: body },
           ({ status, text }) =>
             status === 0 ? resolve() : reject(new Error(`the collector answered ${status} ${text}`)),
@@ -34,7 +34,6 @@ function post(
 ): void {
   new SideCall(
     {
-      cluster,
       method: 'POST',
       authority,
       path,
@@ -52,5 +51,5 @@ function post(
       else if (answer.status < 300) resolve();
       else reject(new Error(`the collector answered ${answer.status}`));
     },
-  ).start(plane);
+  ).start(plane.pool(cluster));
 }

@@ -28,6 +28,7 @@ export function endpointOf(port: number, overrides: Partial<Endpoint> = {}): End
     workload: '',
     hostname: '',
     metadata: null,
+    check: null,
     ...overrides,
   };
 }
@@ -54,6 +55,11 @@ export function clusterOf(name: string, endpoints: readonly Endpoint[], override
     idleTimeoutMs: 0,
     keepalive: null,
     outlier: null,
+    healthCheck: null,
+    forgetsHealthyHosts: false,
+    closesUnhealthy: false,
+    ignoresUncheckedHosts: false,
+    subsets: null,
     hash: '',
     service: null,
     origin: '',

@@ -2,8 +2,9 @@ import type { Cluster } from '../config/table.ts';
 import type { Interception } from '../net/interception.ts';
 import { output } from '../net/output.ts';
 import type { Secrets } from '../net/secrets.ts';
-import type { ClusterCounters } from '../telemetry/counters.ts';
+import { type ClusterCounters, HealthCheckCounters } from '../telemetry/counters.ts';
 import { Histogram } from '../telemetry/histogram.ts';
+import { HealthChecks } from './health-check.ts';
 import type { Host } from './host.ts';
 import { Http1Upstream } from './http1-upstream.ts';
 import { Http2Upstream } from './http2-upstream.ts';
@@ -36,6 +37,15 @@ export class ClusterPool extends Membership {
   constructor(config: Cluster, secrets: Secrets, interception: Interception | null, counters: ClusterCounters) {
     super(config, interception, counters);
     this.secrets = secrets;
+    if (config.healthCheck !== null) {
+      counters.healthCheck ??= new HealthCheckCounters();
+      this.checks = new HealthChecks(config, config.healthCheck, secrets, counters.healthCheck, {
+        changed: (host) => this.onHealth(host),
+        get hasTraffic() {
+          return counters.upstreamCxTotal > 0;
+        },
+      });
+    }
     this.update(config);
   }
 
@@ -273,6 +283,7 @@ export class ClusterPool extends Membership {
   /** No longer configured: idle connections go now, busy ones when their response is complete. */
   retire(): void {
     this.closed = true;
+    this.checks?.stop();
     for (const host of this.hosts.values()) {
       host.removed = true;
       this.closeIdle(host);

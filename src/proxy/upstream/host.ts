@@ -30,6 +30,15 @@ export class Host {
   /** Tick until which requests rather go elsewhere, since it took none lately; 0 when it is as good as any. */
   shunnedUntilTick = 0;
   ejections = 0;
+  /** What active checks say; null where there are none. */
+  check: 'passing' | 'failing' | null = null;
+  /** Not asked yet. */
+  checkPending = false;
+  checkDegraded = false;
+  /** It asked itself to be left alone, which is no sign of how the others fare. */
+  checkExcluded = false;
+  /** Discovery no longer tells of it; it stays while its check passes. */
+  leaving = false;
   readonly counters: HostCounters = new HostCounters();
   consecutive5xx = 0;
   consecutiveGatewayFailure = 0;
@@ -53,7 +62,14 @@ export class Host {
   }
 
   usable(): boolean {
-    return this.endpoint.health === 'healthy' || this.endpoint.health === 'degraded';
+    return this.healthState !== 'unhealthy';
+  }
+
+  /** As discovery and checks see it; ejection is not looked at. */
+  get healthState(): 'healthy' | 'degraded' | 'unhealthy' {
+    const { health } = this.endpoint;
+    if (this.check === 'failing' || (health !== 'healthy' && health !== 'degraded')) return 'unhealthy';
+    return health === 'degraded' || this.checkDegraded ? 'degraded' : 'healthy';
   }
 }
 

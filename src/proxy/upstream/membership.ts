@@ -5,6 +5,7 @@ import type { Address } from '../net/connection.ts';
 import type { Interception } from '../net/interception.ts';
 import { output } from '../net/output.ts';
 import { type ClusterCounters, OutlierCounters } from '../telemetry/counters.ts';
+import type { HealthChecks } from './health-check.ts';
 import { Host, hostKey } from './host.ts';
 import { type Outcome, OutlierDetection } from './outlier.ts';
 import { type HostGroup, makePicker, type PickContext, type Picker } from './picker.ts';
@@ -27,6 +28,8 @@ export abstract class Membership {
   private groups: HostGroup[] = [];
   private picker: Picker | null = null;
   private readonly outlier: OutlierDetection | null;
+  /** Null where hosts are not asked. */
+  protected checks: HealthChecks | null = null;
   private readonly resolved = new Map<string, readonly string[]>();
   /** Hosts after the latest update. */
   private known = 0;
@@ -83,8 +86,10 @@ export abstract class Membership {
         if (host === undefined) {
           host = new Host(key, endpoint, config);
           this.hosts.set(key, host);
+          this.checks?.add(host);
         }
         host.endpoint = endpoint;
+        host.leaving = false;
         members.push(host);
       }
       groups.push({ priority: locality.priority, weight: locality.weight, hosts: members });
@@ -92,6 +97,13 @@ export abstract class Membership {
     const gone: Host[] = [];
     for (const [key, host] of this.hosts) {
       if (present.has(key)) continue;
+      // News of discovery may be wrong; who still answers is there (Envoy: ignore_health_on_host_removal).
+      if (host.check === 'passing' && !config.forgetsHealthyHosts) {
+        host.leaving = true;
+        groups.push({ priority: 0, weight: 0, hosts: [host] });
+        continue;
+      }
+      this.checks?.remove(host);
       this.hosts.delete(key);
       host.removed = true;
       this.closeIdle(host);
@@ -114,9 +126,9 @@ export abstract class Membership {
     }));
   }
 
-  /** False while DNS is asked for names of which nothing is known yet. */
+  /** False while DNS is asked for names of which nothing is known yet, and before every host was checked once. */
   get warm(): boolean {
-    return this.resolving === 0 || this.hosts.size > 0;
+    return (this.resolving === 0 || this.hosts.size > 0) && (this.checks?.firstRoundOver ?? true);
   }
 
   /** Asks DNS for every name once; answers that fail leave what was known. */
@@ -142,6 +154,18 @@ export abstract class Membership {
         if (this.resolving === 0) this.update(this.config);
       });
     }
+  }
+
+  /** A host's health is another than before. */
+  protected onHealth(host: Host): void {
+    if (host.check === 'failing') {
+      if (this.config.closesUnhealthy) for (const connection of [...host.open]) connection.destroy();
+      if (host.leaving) {
+        this.update(this.config);
+        return;
+      }
+    }
+    this.repick();
   }
 
   private repick(): void {
@@ -207,12 +231,18 @@ export abstract class Membership {
         workload: '',
         hostname: '',
         metadata: null,
+        check: null,
       };
       host = new Host(key, endpoint, this.config);
       this.hosts.set(key, host);
     }
     host.lastUsedTick = output.tick;
     return host;
+  }
+
+  /** A response of the host asks not to be sent more (x-envoy-immediate-health-check-fail). */
+  failNow(host: Host): void {
+    this.checks?.failNow(host);
   }
 
   report(host: Host, outcome: Outcome): void {

@@ -1,4 +1,5 @@
 import type { Http2Limits } from '../../codec/http2-limits.ts';
+import type { HealthCheck } from './health-check.ts';
 import type { TlsSettings } from './tls.ts';
 
 /** Structs by namespace (Envoy: Metadata.filter_metadata), without those that are read into other fields. */
@@ -38,12 +39,44 @@ export interface Cluster {
   readonly idleTimeoutMs: number;
   readonly keepalive: { readonly idleSeconds: number } | null;
   readonly outlier: Outlier | null;
+  readonly healthCheck: HealthCheck | null;
+  /** Hosts that discovery no longer tells of stay until their check fails, unless this says otherwise. */
+  readonly forgetsHealthyHosts: boolean;
+  readonly closesUnhealthy: boolean;
+  /** New hosts do not count, for panic and priorities, before their first check. */
+  readonly ignoresUncheckedHosts: boolean;
+  readonly subsets: Subsets | null;
   /** Identical for two pushes exactly when pools and outlier state carry over; excludes `endpoints`. */
   readonly hash: string;
   /** Istio's metadata for logs and metrics: the service that the cluster stands for. */
   readonly service: { readonly host: string; readonly name: string; readonly namespace: string } | null;
   readonly origin: string;
   readonly metadata: Metadata | null;
+}
+
+/** Parts of a cluster by the metadata of its hosts (Envoy: LbSubsetConfig). */
+export interface Subsets {
+  /** Where no subset fits what a route asks for. */
+  readonly fallback: SubsetFallback;
+  readonly defaultSubset: Readonly<Record<string, unknown>>;
+  readonly selectors: readonly SubsetSelector[];
+  /** A list in a host's metadata stands for each of its values. */
+  readonly listAsAny: boolean;
+  /** Localities weigh by the share of their hosts in a subset. */
+  readonly scalesLocalities: boolean;
+  /** Panic looks to the whole cluster. */
+  readonly panicModeAny: boolean;
+}
+
+export type SubsetFallback = 'none' | 'any' | 'default';
+
+export interface SubsetSelector {
+  /** In order of their names. */
+  readonly keys: readonly string[];
+  /** `keys` falls back on another selector, of `fallbackKeys`; null does as the cluster. */
+  readonly fallback: SubsetFallback | 'keys' | null;
+  readonly fallbackKeys: readonly string[];
+  readonly singleHost: boolean;
 }
 
 export interface Locality {
@@ -67,6 +100,14 @@ export interface Endpoint {
   /** The endpoint's own name (Envoy: Endpoint.hostname); ''. */
   readonly hostname: string;
   readonly metadata: Metadata | null;
+  /** How its health is asked for, where that is other than usual; null. */
+  readonly check: {
+    readonly disabled: boolean;
+    /** '' and 0 for those of the endpoint. */
+    readonly host: string;
+    readonly port: number;
+    readonly hostname: string;
+  } | null;
 }
 
 export interface Outlier {

@@ -4,8 +4,8 @@ import type { CheckResponse } from '../../../xds/gen/envoy/service/auth/v3/exter
 import type { ExtAuthzFilter, GrpcTarget, Metadata } from '../../config/table.ts';
 import type { Address } from '../../net/connection.ts';
 import { output } from '../../net/output.ts';
-import { callGrpc } from '../grpc-call.ts';
-import type { SideCall } from '../side-call.ts';
+import { callGrpc } from '../../upstream/grpc-call.ts';
+import type { SideCall } from '../../upstream/side-call.ts';
 import { failed, type HeaderAction, type HeaderChange, type Question, type Verdict } from './authz-verdict.ts';
 
 const path = '/envoy.service.auth.v3.Authorization/Check';
@@ -28,7 +28,7 @@ export async function askGrpc(
   return new Promise((resolve) => {
     output.turn(() =>
       started(
-        callGrpc(question.exchange.plane, { ...target, path, message }, (outcome) => {
+        callGrpc(question.exchange.plane.pool(target.cluster), { ...target, path, message }, (outcome) => {
           try {
             resolve(outcome.message === null ? failed : verdictOf(fromBinary(CheckResponseSchema, outcome.message)));
           } catch {

@@ -2,7 +2,7 @@
 import type { StringMatch } from '../../config/match.ts';
 import type { AuthzService } from '../../config/table.ts';
 import { output } from '../../net/output.ts';
-import { SideCall } from '../side-call.ts';
+import { internalFields, SideCall } from '../../upstream/side-call.ts';
 import { failed, type HeaderAction, type HeaderChange, type Question, type Verdict } from './authz-verdict.ts';
 
 type HttpAuthz = Extract<AuthzService, { kind: 'http' }>;
@@ -39,11 +39,10 @@ export function askHttp(
     output.turn(() => {
       const call = new SideCall(
         {
-          cluster: service.cluster,
           method: exchange.method,
           authority: exchange.authority,
           path: `${service.pathPrefix}${exchange.path}`,
-          fields: [...fields, ...service.add],
+          fields: [...fields, ...service.add, ...internalFields(service.timeoutMs)],
           body: body ?? Buffer.alloc(0),
           timeoutMs: service.timeoutMs,
           maxBodyBytes,
@@ -56,7 +55,7 @@ export function askHttp(
         },
       );
       started(call);
-      call.start(exchange.plane);
+      call.start(exchange.plane.pool(service.cluster));
     });
   });
 }

@@ -2,12 +2,12 @@
 import type { ExtAuthzFilter, HeaderMutation, RouteExtAuthz } from '../../config/table.ts';
 import { output } from '../../net/output.ts';
 import type { FilterCounters } from '../../telemetry/counters.ts';
+import type { SideCall } from '../../upstream/side-call.ts';
 import type { ActiveExchange } from '../active-exchange.ts';
 import { localReply } from '../local-reply.ts';
 import { metadataAt } from '../match.ts';
 import { visibleHeaders } from '../request-headers.ts';
 import { resolveRoute } from '../resolve-route.ts';
-import type { SideCall } from '../side-call.ts';
 import { askGrpc } from './authz-grpc.ts';
 import { askHttp } from './authz-http.ts';
 import { changeRequest, type HeaderChange, sound, type Verdict } from './authz-verdict.ts';

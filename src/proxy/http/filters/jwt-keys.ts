@@ -2,8 +2,8 @@
 import type { CryptoKey, JWK } from 'jose';
 import type { JwtKeySource } from '../../config/table.ts';
 import { output } from '../../net/output.ts';
+import { internalFields, SideCall } from '../../upstream/side-call.ts';
 import type { Plane } from '../plane.ts';
-import { SideCall } from '../side-call.ts';
 import { type JwtStatus, jwtStatus, type ParsedToken } from './jwt-token.ts';
 
 interface Key {
@@ -149,7 +149,15 @@ function download(plane: Plane, { cluster, authority, path, timeoutMs }: Remote)
   return new Promise((resolve) => {
     output.turn(() =>
       new SideCall(
-        { cluster, method: 'GET', authority, path, fields: [], body: null, timeoutMs, maxBodyBytes: maxSetBytes },
+        {
+          method: 'GET',
+          authority,
+          path,
+          fields: internalFields(timeoutMs),
+          body: null,
+          timeoutMs,
+          maxBodyBytes: maxSetBytes,
+        },
         (answer) => {
           if (answer === null || answer.status !== 200) {
             resolve(null);
@@ -161,7 +169,7 @@ function download(plane: Plane, { cluster, authority, path, timeoutMs }: Remote)
             resolve(null);
           }
         },
-      ).start(plane),
+      ).start(plane.pool(cluster)),
     );
   });
 }

@@ -6,11 +6,11 @@ import type {
 import type { HeaderMutation, RateLimitFilter, RouteRateLimit } from '../../config/table.ts';
 import { output } from '../../net/output.ts';
 import type { FilterCounters } from '../../telemetry/counters.ts';
+import { callGrpc } from '../../upstream/grpc-call.ts';
+import type { SideCall } from '../../upstream/side-call.ts';
 import type { ActiveExchange } from '../active-exchange.ts';
 import { fromInside } from '../client-address.ts';
-import { callGrpc } from '../grpc-call.ts';
 import { localReply } from '../local-reply.ts';
-import type { SideCall } from '../side-call.ts';
 import { type Descriptor, describe, descriptorsOf } from './descriptors.ts';
 import { HeldRequest } from './held-request.ts';
 import type { Outcome, Place } from './place.ts';
@@ -65,15 +65,19 @@ class LimitCall extends HeldRequest {
       }),
     );
     output.turn(() => {
-      this.call = callGrpc(this.exchange.plane, { ...this.filter.service, path, message }, (outcome) => {
-        let answer: RateLimitResponse | null = null;
-        try {
-          if (outcome.message !== null) answer = fromBinary(RateLimitResponseSchema, outcome.message);
-        } catch {
-          // What cannot be read is as good as no answer.
-        }
-        this.settle(answer);
-      });
+      this.call = callGrpc(
+        this.exchange.plane.pool(this.filter.service.cluster),
+        { ...this.filter.service, path, message },
+        (outcome) => {
+          let answer: RateLimitResponse | null = null;
+          try {
+            if (outcome.message !== null) answer = fromBinary(RateLimitResponseSchema, outcome.message);
+          } catch {
+            // What cannot be read is as good as no answer.
+          }
+          this.settle(answer);
+        },
+      );
     });
   }
 

@@ -2,11 +2,11 @@
 import { frameMessage } from '../../xds/grpc/message.ts';
 import { decodeGrpcMessage } from '../../xds/grpc/status.ts';
 import { grpcStatusOfHttp } from '../telemetry/grpc-status.ts';
-import type { Plane } from './plane.ts';
+import type { ClusterPool } from './cluster.ts';
+import type { Host } from './host.ts';
 import { fieldOf, type SideAnswer, SideCall, type SideFailure } from './side-call.ts';
 
 export interface GrpcRequest {
-  readonly cluster: string;
   readonly authority: string;
   /** `/package.Service/Method`. */
   readonly path: string;
@@ -29,8 +29,13 @@ const deadlineExceeded = 4;
 const unavailable = 14;
 const internal = 13;
 
-/** Begins the call; what is returned can be cancelled. `done` may be called before this returns. */
-export function callGrpc(plane: Plane, request: GrpcRequest, done: (outcome: GrpcOutcome) => void): SideCall {
+/** Begins the call, over a cluster that speaks HTTP/2; what is returned can be cancelled. `done` may be called before this returns. */
+export function callGrpc(
+  pool: ClusterPool | null,
+  request: GrpcRequest,
+  done: (outcome: GrpcOutcome) => void,
+  chosen: Host | null = null,
+): SideCall {
   const { message, fields, timeoutMs } = request;
   const call = new SideCall(
     {
@@ -47,7 +52,7 @@ export function callGrpc(plane: Plane, request: GrpcRequest, done: (outcome: Grp
     },
     (answer, failure) => done(answer === null ? failed(failure!) : outcomeOf(answer)),
   );
-  call.start(plane);
+  call.start(pool, chosen);
   return call;
 }
 

@@ -3,12 +3,11 @@ import { HeaderBlock, returnBlock } from '../codec/header-block.ts';
 import { edit } from '../codec/header-edit.ts';
 import { unknownAddress } from '../net/connection.ts';
 import { output } from '../net/output.ts';
-import type { ClusterPool } from '../upstream/cluster.ts';
-import type { UpstreamCall, UpstreamStream } from '../upstream/upstream-call.ts';
-import type { Plane } from './plane.ts';
+import type { ClusterPool } from './cluster.ts';
+import type { Host } from './host.ts';
+import type { UpstreamCall, UpstreamStream } from './upstream-call.ts';
 
 export interface SideRequest {
-  readonly cluster: string;
   readonly method: string;
   readonly authority: string;
   readonly path: string;
@@ -56,9 +55,9 @@ export class SideCall implements UpstreamStream {
     this.#done = done;
   }
 
-  start(plane: Plane): void {
-    const { cluster, timeoutMs, authority } = this.#request;
-    const pool = plane.pool(cluster);
+  /** `pool` is null for a cluster that is not there; `chosen` is asked instead of a host that the cluster chooses. */
+  start(pool: ClusterPool | null, chosen: Host | null = null): void {
+    const { timeoutMs, authority } = this.#request;
     if (pool === null) {
       this.#fail({ kind: 'noCluster' });
       return;
@@ -68,7 +67,7 @@ export class SideCall implements UpstreamStream {
       this.#fail({ kind: 'overflow' });
       return;
     }
-    const host = pool.pick({ hash: null, avoid: null }, unknownAddress);
+    const host = chosen ?? pool.pick({ hash: null, avoid: null }, unknownAddress);
     if (host === null) {
       pool.counters.upstreamCxNoneHealthy++;
       this.#fail({ kind: 'noHost' });
@@ -94,13 +93,11 @@ export class SideCall implements UpstreamStream {
   }
 
   onReady(): void {
-    const { method, authority, path, fields, body, timeoutMs } = this.#request;
+    const { method, authority, path, fields, body } = this.#request;
     const connection = this.#connection!;
     edit.begin(noFields);
     for (const [name, value] of fields) edit.add(name, value);
     if (body !== null) edit.add('content-length', String(body.length));
-    edit.add('x-envoy-internal', 'true');
-    if (timeoutMs > 0) edit.add('x-envoy-expected-rq-timeout-ms', String(timeoutMs));
     connection.sendHead({
       method,
       scheme: connection.host.tls === null ? 'http' : 'https',
@@ -173,6 +170,12 @@ export class SideCall implements UpstreamStream {
     if (this.#pool !== null) this.#pool.activeRequests--;
   }
 }
+
+/** What Envoy adds to requests of its own: services may tell by it that no user asks. */
+export const internalFields = (timeoutMs: number): Array<readonly [string, string]> => [
+  ['x-envoy-internal', 'true'],
+  ...(timeoutMs > 0 ? [['x-envoy-expected-rq-timeout-ms', String(timeoutMs)] as const] : []),
+];
 
 /** First value of a field or trailer; null without one. */
 export function fieldOf({ fields }: SideAnswer, name: string): string | null {
