@@ -116,7 +116,8 @@ class Session {
       { ...endpoint, host: address || endpoint.host, port: port || endpoint.port },
       pool.config,
     );
-    this.#timer = setTimeout(() => this.#ask(), Math.random() * check.initialJitterMs).unref();
+    // The first answer is waited for; later questions keep no process alive.
+    this.#timer = setTimeout(() => this.#ask(), Math.random() * check.initialJitterMs);
   }
 
   #ask(): void {
