@@ -61,7 +61,16 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
     policy: policy ?? 'roundRobin',
     leastRequestChoices:
       message.lbConfig.case === 'leastRequestLbConfig' ? (message.lbConfig.value.choiceCount ?? 2) : 2,
-    ringSize: { min: Number(ring?.minimumRingSize ?? 1024), max: Number(ring?.maximumRingSize ?? 8 << 20) },
+    ring: {
+      min: Number(ring?.minimumRingSize ?? 1024),
+      max: Number(ring?.maximumRingSize ?? 8 << 20),
+      murmur: ring?.hashFunction === 1,
+      tableSize: compileTableSize(field, message),
+      byHostname: message.commonLbConfig?.consistentHashingLbConfig?.useHostnameForHashing ?? false,
+    },
+    slowStart: compileSlowStart(message),
+    localityWeighted: message.commonLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
+    overprovisioningPercent: message.loadAssignment?.policy?.overprovisioningFactor ?? 140,
     connectTimeoutMs: durationMs(message.connectTimeout, 5000),
     endpoints: message.loadAssignment
       ? compileEndpoints(field.at('load_assignment'), message.loadAssignment, names)
@@ -144,6 +153,28 @@ function compileProtocolOptions(field: Field, message: ClusterMessage) {
     autoSni: options?.upstreamHttpProtocolOptions?.autoSni ?? false,
     idleTimeout: common?.idleTimeout,
     maxRequestsPerConnection: common?.maxRequestsPerConnection,
+  };
+}
+
+function compileTableSize(field: Field, { lbConfig }: ClusterMessage): number {
+  const size = Number((lbConfig.case === 'maglevLbConfig' ? lbConfig.value.tableSize : undefined) ?? 65_537);
+  let prime = size > 2;
+  for (let i = 2; i * i <= size && prime; i++) prime = size % i !== 0;
+  if (prime && size <= 5_000_011) return size;
+  field.at('maglev_lb_config').at('table_size').fail(`${size} is no prime up to 5,000,011`);
+  return 65_537;
+}
+
+function compileSlowStart({ lbConfig }: ClusterMessage): Cluster['slowStart'] {
+  const slow =
+    lbConfig.case === 'roundRobinLbConfig' || lbConfig.case === 'leastRequestLbConfig'
+      ? lbConfig.value.slowStartConfig
+      : undefined;
+  if (!slow?.slowStartWindow) return null;
+  return {
+    windowMs: durationMs(slow.slowStartWindow, 0),
+    aggression: slow.aggression?.defaultValue ?? 1,
+    leastShare: (slow.minWeightPercent?.value ?? 10) / 100,
   };
 }
 

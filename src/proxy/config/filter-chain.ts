@@ -132,7 +132,7 @@ function compileMatch(field: Field, match: FilterChainMatch | undefined): ChainM
 
 function compileTcp(field: Field, message: TcpProxyMessage, clusterBySni: boolean): TcpProxy {
   field.only(TcpProxySchema, message, knownTcp);
-  const plain = { requestHeaders: null, responseHeaders: null, hostRewrite: null, filters: null };
+  const plain = { requestHeaders: null, responseHeaders: null, hostRewrite: null, subset: null, filters: null };
   const specifier = message.clusterSpecifier;
   let clusters: WeightedCluster[] = [];
   if (specifier.case === 'cluster') clusters = [{ cluster: specifier.value, weight: 1, ...plain }];

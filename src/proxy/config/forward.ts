@@ -1,4 +1,5 @@
 import { compileReplace } from '../../lib/regex.ts';
+import type { Metadata as MetadataMessage } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type {
   RetryPolicy as RetryPolicyMessage,
   RouteAction,
@@ -19,7 +20,7 @@ import type { Forward, HashPolicy, RetryPolicy, RouteFilters, WeightedCluster } 
 const known =
   words(`cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite
   host_rewrite_literal host_rewrite_header host_rewrite_path_regex auto_host_rewrite append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies
-  hash_policy upgrade_configs max_grpc_timeout grpc_timeout_offset max_stream_duration rate_limits include_vh_rate_limits priority`);
+  metadata_match hash_policy upgrade_configs max_grpc_timeout grpc_timeout_offset max_stream_duration rate_limits include_vh_rate_limits priority`);
 const knownRetry = words(`retry_on num_retries per_try_timeout retry_host_predicate host_selection_retry_max_attempts
   retriable_status_codes retriable_headers retriable_request_headers retry_back_off retry_priority`);
 const notFoundStatus = [503, 404, 500] as const;
@@ -58,6 +59,7 @@ export function compileForward(field: Field, action: RouteAction, inherited: Inh
       ? durationMs(action.maxStreamDuration.maxStreamDuration, 0)
       : null,
     retry: retry ? compileRetry(field.at('retry_policy'), retry) : null,
+    subset: subsetOf(action.metadataMatch),
     hash: action.hashPolicy.flatMap((policy, i) => compileHash(field.at('hash_policy', i), policy) ?? []),
     mirrors: mirrors.map((mirror, i) => {
       if (!mirror.cluster) field.at('request_mirror_policies', i).fail('has no cluster');
@@ -77,12 +79,19 @@ export function compileForward(field: Field, action: RouteAction, inherited: Inh
   };
 }
 
-function compileClusters(
-  field: Field,
-  { clusterSpecifier: specifier }: RouteAction,
-  filters: RouteFilters | null,
-): WeightedCluster[] {
-  const plain = { weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null, filters: null };
+export const subsetOf = (metadata: MetadataMessage | undefined): Readonly<Record<string, unknown>> | null =>
+  metadata?.filterMetadata['envoy.lb'] ?? null;
+
+function compileClusters(field: Field, action: RouteAction, filters: RouteFilters | null): WeightedCluster[] {
+  const { clusterSpecifier: specifier } = action;
+  const plain = {
+    weight: 1,
+    requestHeaders: null,
+    responseHeaders: null,
+    hostRewrite: null,
+    subset: null,
+    filters: null,
+  };
   switch (specifier.case) {
     case 'cluster':
       if (!specifier.value) field.at('cluster').fail('is empty');
@@ -90,7 +99,7 @@ function compileClusters(
     case 'clusterHeader':
       return [];
     case 'weightedClusters':
-      return compileWeights(field.at('weighted_clusters'), specifier.value, filters);
+      return compileWeights(field.at('weighted_clusters'), specifier.value, action, filters);
     default:
       field.fail(specifier.case ? `${specifier.case} is not supported` : 'names no cluster');
       return [];
@@ -100,6 +109,7 @@ function compileClusters(
 function compileWeights(
   field: Field,
   weighted: WeightedClusterMessage,
+  route: RouteAction,
   filters: RouteFilters | null,
 ): WeightedCluster[] {
   const clusters = weighted.clusters.map((c, i): WeightedCluster => {
@@ -111,6 +121,7 @@ function compileWeights(
       requestHeaders: compileMutation(at, 'request_headers', c.requestHeadersToAdd, c.requestHeadersToRemove),
       responseHeaders: compileMutation(at, 'response_headers', c.responseHeadersToAdd, c.responseHeadersToRemove),
       hostRewrite: c.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? c.hostRewriteSpecifier.value : null,
+      subset: c.metadataMatch ? { ...subsetOf(route.metadataMatch), ...subsetOf(c.metadataMatch) } : null,
       filters:
         Object.keys(c.typedPerFilterConfig).length === 0
           ? null

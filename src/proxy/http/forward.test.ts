@@ -373,6 +373,7 @@ test('weights split traffic, and a mirror gets a copy', async (t) => {
     requestHeaders: null,
     responseHeaders: null,
     hostRewrite: null,
+    subset: null,
     filters: null,
   });
   const proxy = await TestProxy.http(

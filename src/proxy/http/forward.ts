@@ -73,7 +73,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private pausedCaller = false;
   private pausedUpstream = false;
   private tried: Host[] | null = null;
-  private hash: number | null = null;
+  private hash: bigint | null = null;
   private retriesLeft: number;
   private staleRepeats = 0;
   private undelivered = 0;
@@ -212,7 +212,10 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const avoids =
       this.undelivered > 0 || (this.slow?.any ?? false) || (this.forward.retry?.avoidPreviousHosts ?? true);
     const avoid = this.tried !== null && avoids ? this.tried : null;
-    const host = pool.pick({ hash: this.hash, avoid }, exchange.connection.local);
+    const host = pool.pick(
+      { hash: this.hash, avoid, subset: this.weighted!.subset ?? this.forward.subset },
+      exchange.connection.local,
+    );
     if (host === null) {
       exchange.attempts++;
       pool.counters.upstreamCxNoneHealthy++;

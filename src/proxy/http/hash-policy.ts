@@ -1,7 +1,9 @@
 import type { HashPolicy } from '../config/table.ts';
-import { hash32 } from '../upstream/picker.ts';
+import { xxHash64 } from '../upstream/balance/xxhash.ts';
 import type { ActiveExchange } from './active-exchange.ts';
 import { queryParameters } from './match.ts';
+
+const all = (1n << 64n) - 1n;
 
 function cookieValue(header: string | null, name: string): string | null {
   if (header === null) return null;
@@ -30,8 +32,8 @@ export function requestHash(
   policies: readonly HashPolicy[],
   exchange: ActiveExchange,
   make: (cookie: MadeCookie) => void,
-): number | null {
-  let hash: number | null = null;
+): bigint | null {
+  let hash: bigint | null = null;
   for (const policy of policies) {
     let value: string | null = null;
     if (policy.kind === 'header') value = exchange.header(policy.name);
@@ -40,7 +42,7 @@ export function requestHash(
     else {
       value = cookieValue(exchange.header('cookie'), policy.name);
       if (value === null && policy.ttlSeconds !== null) {
-        value = hash32(`${exchange.client.ip}:${exchange.client.port}:${exchange.random}:${exchange.startTick}`)
+        value = xxHash64(`${exchange.client.ip}:${exchange.client.port}:${exchange.random}:${exchange.startTick}`)
           .toString(16)
           .padStart(16, '0');
         const path = policy.path === '' ? '' : `; Path=${policy.path}`;
@@ -48,7 +50,11 @@ export function requestHash(
         make({ value, header: `${policy.name}="${value}"${age}${path}; HttpOnly` });
       }
     }
-    if (value !== null) hash = hash32(value, hash ?? 0);
+    if (value !== null) {
+      const own: bigint = xxHash64(Buffer.from(value, 'latin1'));
+      // Order counts (Envoy: the hash before is rotated by one bit).
+      hash = hash === null ? own : (((hash << 1n) | (hash >> 63n)) & all) ^ own;
+    }
     if (policy.terminal && hash !== null) break;
   }
   return hash;

@@ -7,7 +7,15 @@ export function chooseCluster(facts: Pick<RequestFacts, 'header'>, forward: Forw
     const cluster = facts.header(forward.clusterHeader);
     return cluster === null
       ? null
-      : { cluster, weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null, filters: null };
+      : {
+          cluster,
+          weight: 1,
+          requestHeaders: null,
+          responseHeaders: null,
+          hostRewrite: null,
+          subset: null,
+          filters: null,
+        };
   }
   return chooseWeighted(forward.clusters, forward.totalWeight);
 }

@@ -4,10 +4,10 @@ import type { TcpSession, UpstreamFacts } from '../http/exchange.ts';
 import type { Plane } from '../http/plane.ts';
 import type { ClusterCounters, TcpCounters } from '../telemetry/counters.ts';
 import { Histogram } from '../telemetry/histogram.ts';
+import { xxHash64 } from '../upstream/balance/xxhash.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import { type DialReceiver, dial, failureText } from '../upstream/dial.ts';
 import { dialTarget, type Host } from '../upstream/host.ts';
-import { hash32 } from '../upstream/picker.ts';
 import { type Address, type ConnectionFacts, unmapped } from './connection.ts';
 import { upstreamTls } from './identity.ts';
 import { output } from './output.ts';
@@ -49,7 +49,7 @@ export class TcpRelay implements TcpSession {
   private callerEnded = false;
   private opened = false;
   private refused = false;
-  private hash: number | null = null;
+  private hash: bigint | null = null;
   private lifetime: NodeJS.Timeout | null = null;
   private readonly onClosed: () => void;
 
@@ -107,7 +107,7 @@ export class TcpRelay implements TcpSession {
     this.cluster = pool.config;
     this.pool = pool;
     const { proxy } = this;
-    if (proxy?.hashesSource) this.hash = hash32(this.connection.remote.ip);
+    if (proxy?.hashesSource) this.hash = xxHash64(this.connection.remote.ip);
     if (proxy !== null && proxy.maxDurationMs > 0)
       this.lifetime = setTimeout(() => output.turn(() => this.outlived()), proxy.maxDurationMs);
     this.dial(proxy?.maxConnectAttempts ?? 1);
@@ -126,7 +126,7 @@ export class TcpRelay implements TcpSession {
       this.refuse('UO');
       return;
     }
-    const host = pool.pick({ hash: this.hash, avoid: null }, this.connection.local);
+    const host = pool.pick({ hash: this.hash, avoid: null, subset: null }, this.connection.local);
     if (host === null) {
       pool.counters.upstreamCxNoneHealthy++;
       this.refuse('UH');

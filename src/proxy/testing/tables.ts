@@ -41,7 +41,10 @@ export function clusterOf(name: string, endpoints: readonly Endpoint[], override
     edsName: name,
     policy: 'roundRobin',
     leastRequestChoices: 2,
-    ringSize: { min: 1024, max: 8192 },
+    ring: { min: 1024, max: 8192, murmur: false, tableSize: 65_537, byHostname: false },
+    slowStart: null,
+    localityWeighted: true,
+    overprovisioningPercent: 140,
     connectTimeoutMs: 2000,
     endpoints: [{ region: '', zone: '', subzone: '', priority: 0, weight: 0, endpoints }],
     panicThresholdPercent: 50,
@@ -72,7 +75,17 @@ export function clusterOf(name: string, endpoints: readonly Endpoint[], override
 
 export function forwardOf(cluster: string, overrides: Partial<Forward> = {}): Forward {
   return {
-    clusters: [{ cluster, weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null, filters: null }],
+    clusters: [
+      {
+        cluster,
+        weight: 1,
+        requestHeaders: null,
+        responseHeaders: null,
+        hostRewrite: null,
+        subset: null,
+        filters: null,
+      },
+    ],
     totalWeight: 1,
     clusterHeader: null,
     prefixRewrite: null,
@@ -86,6 +99,7 @@ export function forwardOf(cluster: string, overrides: Partial<Forward> = {}): Fo
     idleTimeoutMs: 0,
     maxStreamDurationMs: null,
     retry: null,
+    subset: null,
     hash: [],
     mirrors: [],
     upgrades: null,
@@ -252,7 +266,17 @@ export function chainOf(overrides: Partial<FilterChain>): FilterChain {
 export function tcpOf(cluster: string, overrides: Partial<TcpProxy> = {}): TcpProxy {
   return {
     statPrefix: 'tcp',
-    clusters: [{ cluster, weight: 1, requestHeaders: null, responseHeaders: null, hostRewrite: null, filters: null }],
+    clusters: [
+      {
+        cluster,
+        weight: 1,
+        requestHeaders: null,
+        responseHeaders: null,
+        hostRewrite: null,
+        subset: null,
+        filters: null,
+      },
+    ],
     totalWeight: 1,
     clusterBySni: false,
     idleTimeoutMs: 3_600_000,

@@ -43,6 +43,8 @@ export class Host {
   consecutive5xx = 0;
   consecutiveGatewayFailure = 0;
   consecutiveLocalOrigin = 0;
+  /** When it came, or recovered. */
+  sinceTick: number = performance.now();
   /** Tick of the last use, for hosts that come and go (original destination). */
   lastUsedTick = 0;
 

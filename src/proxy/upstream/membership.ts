@@ -9,6 +9,7 @@ import type { HealthChecks } from './health-check.ts';
 import { Host, hostKey } from './host.ts';
 import { type Outcome, OutlierDetection } from './outlier.ts';
 import { type HostGroup, makePicker, type PickContext, type Picker } from './picker.ts';
+import { makeSubsetPicker } from './subsets.ts';
 
 /** Hosts of an original-destination cluster are forgotten after this long without use (Envoy: cleanup_interval). */
 const passingHostMs = 60_000;
@@ -158,6 +159,7 @@ export abstract class Membership {
 
   /** A host's health is another than before. */
   protected onHealth(host: Host): void {
+    if (host.check === 'passing') host.sinceTick = performance.now();
     if (host.check === 'failing') {
       if (this.config.closesUnhealthy) for (const connection of [...host.open]) connection.destroy();
       if (host.leaving) {
@@ -169,7 +171,12 @@ export abstract class Membership {
   }
 
   private repick(): void {
-    this.picker = makePicker(this.config, this.groups, performance.now());
+    const { config, groups, counters } = this;
+    const now = performance.now();
+    this.picker =
+      config.subsets === null
+        ? makePicker(config, groups, now)
+        : makeSubsetPicker(config, config.subsets, groups, now, counters);
   }
 
   /** Leaves a host out of the choice for a short while, as long as there are others. */
@@ -260,6 +267,14 @@ export abstract class Membership {
     yield* this.hosts.values();
   }
 
+  /** Weights change by themselves while some host is new. */
+  private startsSlowly(now: number): boolean {
+    const { slowStart } = this.config;
+    if (slowStart === null) return false;
+    for (const host of this.hosts.values()) if (now - host.sinceTick < slowStart.windowMs + 1000) return true;
+    return false;
+  }
+
   /** About once a second: forgets passing hosts, lets ejected hosts back, asks DNS again. */
   protected review(now: number): void {
     if (this.config.discovery === 'originalDst')
@@ -267,6 +282,7 @@ export abstract class Membership {
         if (host.active === 0 && host.connections === 0 && now - host.lastUsedTick > passingHostMs)
           this.hosts.delete(key);
     this.outlier?.review(now);
+    if (this.startsSlowly(now)) this.repick();
     if (this.byName && now - this.resolvedTick > dnsRefreshMs) this.resolve();
   }
 }

@@ -12,7 +12,13 @@ export interface Cluster {
   readonly edsName: string;
   readonly policy: 'roundRobin' | 'leastRequest' | 'random' | 'ringHash' | 'maglev' | 'clusterProvided';
   readonly leastRequestChoices: number;
-  readonly ringSize: { readonly min: number; readonly max: number };
+  readonly ring: RingSettings;
+  /** Null starts hosts with their whole weight. */
+  readonly slowStart: SlowStart | null;
+  /** Localities share by their weights (Envoy: locality_weighted_lb_config). */
+  readonly localityWeighted: boolean;
+  /** How much healthy hosts are trusted to carry: 140 counts 1.4 of each. */
+  readonly overprovisioningPercent: number;
   readonly connectTimeoutMs: number;
   readonly endpoints: readonly Locality[];
   readonly panicThresholdPercent: number;
@@ -52,6 +58,25 @@ export interface Cluster {
   readonly service: { readonly host: string; readonly name: string; readonly namespace: string } | null;
   readonly origin: string;
   readonly metadata: Metadata | null;
+}
+
+/** Of consistent hashing. */
+export interface RingSettings {
+  /** Least and most places on a ring. */
+  readonly min: number;
+  readonly max: number;
+  readonly murmur: boolean;
+  /** Of Maglev; prime. */
+  readonly tableSize: number;
+  /** Hosts are placed by name instead of address. */
+  readonly byHostname: boolean;
+}
+
+export interface SlowStart {
+  readonly windowMs: number;
+  readonly aggression: number;
+  /** 0 to 1. */
+  readonly leastShare: number;
 }
 
 /** Parts of a cluster by the metadata of its hosts (Envoy: LbSubsetConfig). */

@@ -84,6 +84,8 @@ export interface WeightedCluster {
   readonly requestHeaders: HeaderMutation | null;
   readonly responseHeaders: HeaderMutation | null;
   readonly hostRewrite: string | null;
+  /** What hosts must say of themselves, with what the route asks; null leaves that to the route. */
+  readonly subset: Readonly<Record<string, unknown>> | null;
   /** With what the route says where the cluster says nothing; null when it says nothing about any. */
   readonly filters: RouteFilters | null;
 }
@@ -110,6 +112,8 @@ export interface Forward {
   readonly maxStreamDurationMs: number | null;
   readonly retry: RetryPolicy | null;
   readonly hash: readonly HashPolicy[];
+  /** What hosts must say of themselves (`envoy.lb`), in clusters with subsets (Envoy: metadata_match); null for nothing. */
+  readonly subset: Readonly<Record<string, unknown>> | null;
   readonly mirrors: ReadonlyArray<{ readonly cluster: string; readonly fractionMillionths: number }>;
   readonly upgrades: ReadonlySet<string> | null;
   readonly rateLimits: readonly RateLimitRule[];

@@ -1,0 +1,31 @@
+import type { Cluster } from '../../config/table.ts';
+import type { Host } from '../host.ts';
+import { leastRequest } from './least-request.ts';
+import { maglev } from './maglev.ts';
+import { random } from './random.ts';
+import { ringHash } from './ring-hash.ts';
+import { roundRobin } from './round-robin.ts';
+
+/** Chooses among hosts that are as good as each other. */
+export interface Balance {
+  /** `hash` has 64 bits; null where nothing names a key. `attempt` is above 0 when the hosts before it were tried. */
+  choose(hash: bigint | null, attempt: number): Host;
+}
+
+/** A host and what it counts for. */
+export interface Weighed {
+  readonly host: Host;
+  readonly weight: number;
+}
+
+/** `hosts` is not empty. */
+export function balanceOf({ policy, leastRequestChoices, ring }: Cluster, hosts: readonly Weighed[]): Balance {
+  if (hosts.length === 1) return { choose: () => hosts[0].host };
+  if (policy === 'leastRequest') return leastRequest(hosts, Math.max(2, leastRequestChoices));
+  if (policy === 'random') return random(hosts);
+  if (policy === 'ringHash') return ringHash(hosts, ring);
+  if (policy === 'maglev') return maglev(hosts, ring);
+  return roundRobin(hosts);
+}
+
+export const isKeyed = ({ policy }: Cluster): boolean => policy === 'ringHash' || policy === 'maglev';
