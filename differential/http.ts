@@ -2,6 +2,7 @@
 import { extAuthz } from './http/cases/ext-authz.ts';
 import { filters } from './http/cases/filters.ts';
 import { headers } from './http/cases/headers.ts';
+import { hostile } from './http/cases/hostile.ts';
 import { http2 } from './http/cases/http2.ts';
 import { jwts } from './http/cases/jwt.ts';
 import { rateLimits } from './http/cases/rate-limits.ts';
@@ -21,6 +22,7 @@ const cases = [
   ...rateLimits,
   ...extAuthz,
   ...upstreams,
+  ...hostile,
 ].filter(({ name }) => only.length === 0 || only.some((text) => name.includes(text)));
 const outcomes = await compareHttp(cases);
 const failed = outcomes.filter(({ differences }) => differences.length > 0);

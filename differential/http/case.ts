@@ -23,6 +23,8 @@ export interface HttpCase {
   readonly clusters?: readonly Json[];
   /** HTTP/1 as it goes over the wire, with `HOST` for the case's authority; or HTTP/2. Each on a connection of its own. */
   readonly requests: ReadonlyArray<string | Http2Request>;
+  /** What comes to backends shortly after the answer counts too. */
+  readonly lingers?: boolean;
   /** What differs and why: a request's number, or `all`, and the parts that are left out of the comparison. */
   readonly differs?: { readonly parts: ReadonlyArray<Part>; readonly why: string };
 }

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { freePort } from '../ports.ts';
 import { type SubjectName, start } from '../subject.ts';
@@ -15,6 +16,8 @@ export interface Outcome {
   /** What differs; empty when nothing does. */
   readonly differences: readonly string[];
 }
+
+const lingerMs = 60;
 
 interface Witnessed extends Answer {
   readonly upstream: readonly Seen[];
@@ -168,6 +171,7 @@ async function witness(
       for (const request of one.requests) {
         backends.take();
         const { status, headers, body: text } = await exchange(port, request, hostOf(i));
+        if (one.lingers) await wait(lingerMs);
         const upstream = backends.take().map(({ backend, head: [line, ...fields], body: sent }) => ({
           backend,
           head: [line, ...normals(fields)],

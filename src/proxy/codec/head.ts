@@ -79,8 +79,7 @@ function readFraming(block: HeaderBlock, id: number, bytes: Buffer, start: numbe
     block.contentLength = readLength(bytes, start, end);
     if (block.contentLength < 0) return refuse('http1.codec_error');
   } else if (id === transferEncodingId) {
-    if (block.chunked || !equals(bytes, start, end, 'chunked'))
-      return refuse('http1.invalid_transfer_encoding', unsupportedCoding);
+    if (block.chunked || !equals(bytes, start, end, 'chunked')) block.otherCoding = true;
     block.chunked = true;
   } else if (id === connectionId) readConnection(block, bytes, start, end);
   else if (id === expectId && equals(bytes, start, end, '100-continue')) block.expectContinue = true;
@@ -162,6 +161,7 @@ function finish(block: HeaderBlock, bytes: Buffer, base: number, i: number, end:
   if (block.chunked && (block.contentLength >= 0 || block.minorVersion === 0)) {
     return refuse('http1.content_length_and_chunked_not_allowed');
   }
+  if (block.otherCoding) return refuse('http1.invalid_transfer_encoding', unsupportedCoding);
   block.adopt(bytes, base, next);
   return next - base;
 }
@@ -178,6 +178,7 @@ function requestHead(block: HeaderBlock, bytes: Buffer, base: number, end: numbe
   const targetStart = ++i;
   while (i < end && targetByte[bytes[i]] === 1) i++;
   if (i >= end) return needMore;
+  if (bytes[i] === 35) return refuse('path_normalization_failed');
   if (bytes[i] !== 32 || i === targetStart) return refuse('http1.invalid_url');
   block.targetStart = targetStart - base;
   block.targetEnd = i - base;

@@ -29,6 +29,8 @@ export class HeaderBlock {
   /** -1 when absent. */
   contentLength = -1;
   chunked = false;
+  /** A coding besides `chunked` was named, or that one twice. */
+  otherCoding = false;
   /** Tokens of Connection. */
   close = false;
   keepAlive = false;
@@ -50,6 +52,7 @@ export class HeaderBlock {
     this.minorVersion = 1;
     this.contentLength = -1;
     this.chunked = false;
+    this.otherCoding = false;
     this.close = false;
     this.keepAlive = false;
     this.upgrade = false;

@@ -9,6 +9,6 @@ for (const byte of Buffer.from("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvw
 export const valueByte: Uint8Array = new Uint8Array(256).fill(1, 32).fill(0, 127, 128);
 valueByte[9] = 1;
 
-/** Request targets: no space, no control character, no fragment. */
-export const targetByte: Uint8Array = new Uint8Array(256).fill(1, 33).fill(0, 127, 128);
+/** Request targets: no space, no control character, no fragment, nothing beyond ASCII (RFC 3986 §2). */
+export const targetByte: Uint8Array = new Uint8Array(256).fill(1, 33, 127);
 targetByte[35] = 0;

@@ -187,7 +187,8 @@ export class Http1Downstream implements Receiver, ServerStream {
     }
     if (fault !== null) {
       this.lastResponse = true;
-      localReply(exchange, 400, '', fault);
+      // Who names no host is told nothing more, as by Envoy.
+      localReply(exchange, 400, fault === 'missing_host_header' ? '' : 'Bad Request', fault);
       return;
     }
     // Answered here, as Envoy does, and not passed on (RFC 9110 §10.1.1).
@@ -274,7 +275,9 @@ export class Http1Downstream implements Receiver, ServerStream {
     exchange.addFlag('DPE');
     if (outcome === tooLarge) localReply(exchange, 431, 'Request Header Fields Too Large', refusal.details);
     else if (outcome === unsupportedCoding) localReply(exchange, 501, 'Not Implemented', refusal.details);
-    else localReply(exchange, 400, 'Bad Request', refusal.details);
+    // A fragment is refused like a path that cannot be normalised, by the same silence.
+    else
+      localReply(exchange, 400, refusal.details === 'path_normalization_failed' ? '' : 'Bad Request', refusal.details);
     this.close();
   }
 

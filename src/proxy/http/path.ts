@@ -65,11 +65,13 @@ function canonicalPath(path: string): string | null {
       return /[A-Za-z0-9._~-]/.test(c) ? c : encoded;
     })
     .replaceAll('\\', '/');
-  if (!/\/\.\.?(\/|$)/.test(unescaped)) return unescaped;
+  if (!/\/\.\.?(;[^/]*)?(\/|$)/.test(unescaped)) return unescaped;
   const kept: string[] = [];
   const segments = unescaped.split('/').slice(1);
-  for (const [i, segment] of segments.entries()) {
+  for (const [i, given] of segments.entries()) {
     const isLast = i === segments.length - 1;
+    // Servers that know parameters of segments take `..;x` for `..`.
+    const segment = /^\.\.?;/.test(given) ? given.slice(0, given.indexOf(';')) : given;
     if (segment === '..') kept.pop();
     if (segment !== '.' && segment !== '..') kept.push(segment);
     else if (isLast) kept.push('');

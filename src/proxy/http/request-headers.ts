@@ -20,7 +20,6 @@ const neverSent = idSet(
   'transfer-encoding',
   'upgrade',
   'te',
-  'expect',
   'http2-settings',
   'x-envoy-upstream-rq-timeout-ms',
   'x-envoy-upstream-rq-per-try-timeout-ms',
@@ -51,6 +50,7 @@ const notNominable = new Set([
 
 const connectionId = knownId('connection');
 const teId = knownId('te');
+const expectId = knownId('expect');
 const requestIdId = knownId('x-request-id');
 const forwardedForId = knownId('x-forwarded-for');
 const forwardedProtoId = knownId('x-forwarded-proto');
@@ -178,7 +178,7 @@ function editReceived(exchange: ActiveExchange): void {
     const id = request.ids[i];
     if (id === 0) continue;
     if (id === teId) te = i;
-    if (neverSent[id] === 1) edit.skip(i);
+    if (neverSent[id] === 1 || (id === expectId && request.expectContinue)) edit.skip(i);
   }
   if (manager.underscores === 'drop')
     for (let i = 0; i < request.count; i++) if (request.nameHasUnderscore(i)) edit.skip(i);
