@@ -1,4 +1,5 @@
 /** `npm run differential`: what Envoy and Lateen make of the same requests over HTTP. See README.md. */
+import { balancing } from './http/cases/balancing.ts';
 import { extAuthz } from './http/cases/ext-authz.ts';
 import { filters } from './http/cases/filters.ts';
 import { headers } from './http/cases/headers.ts';
@@ -22,6 +23,7 @@ const cases = [
   ...rateLimits,
   ...extAuthz,
   ...upstreams,
+  ...balancing,
   ...hostile,
 ].filter(({ name }) => only.length === 0 || only.some((text) => name.includes(text)));
 const outcomes = await compareHttp(cases);

@@ -5,6 +5,7 @@ import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.
 import type { OutlierDetection } from '../../xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js';
 import type { HttpProtocolOptions } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { compileBalancing } from './balancing.ts';
 import { compileConfigSource } from './config-source.ts';
 import { compileEndpoints, strings } from './endpoint.ts';
 import { durationMs, type Field, messageName, unpack, words } from './field.ts';
@@ -12,7 +13,6 @@ import { compileHealthChecks } from './health-check.ts';
 import { compileHttp2Options } from './http2-options.ts';
 import { metadataOf, originOf } from './origin.ts';
 import { noReferences, type References } from './references.ts';
-import { compileSubsets } from './subsets.ts';
 import type { Cluster, Outlier } from './table.ts';
 import { compileUpstreamTls } from './tls.ts';
 
@@ -23,17 +23,8 @@ const known = words(`transport_socket_matches name alt_stat_name type eds_cluste
   upstream_bind_config ring_hash_lb_config maglev_lb_config original_dst_lb_config least_request_lb_config round_robin_lb_config
   common_lb_config transport_socket metadata protocol_selection upstream_connection_options
   close_connections_on_host_health_failure ignore_health_on_host_removal track_cluster_stats health_checks
-  lb_subset_config`);
+  lb_subset_config load_balancing_policy`);
 const discoveries = ['static', 'strictDns', 'logicalDns', 'eds', 'originalDst'] as const;
-const policies = {
-  0: 'roundRobin',
-  1: 'leastRequest',
-  2: 'ringHash',
-  3: 'random',
-  5: 'maglev',
-  6: 'clusterProvided',
-} as const;
-
 export interface CompiledCluster {
   cluster: Cluster;
   references: References;
@@ -46,11 +37,8 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
   const discovery = compileDiscovery(field, message);
   const eds = field.at('eds_cluster_config').at('eds_config');
   if (discovery === 'eds') compileConfigSource(eds, message.edsClusterConfig?.edsConfig, references);
-  const policy = policies[message.lbPolicy as keyof typeof policies];
-  if (!policy) field.at('lb_policy').fail(`${message.lbPolicy} is not supported`);
   const options = compileProtocolOptions(field, message);
   const thresholds = message.circuitBreakers?.thresholds.find(({ priority }) => priority === 0);
-  const ring = message.lbConfig.case === 'ringHashLbConfig' ? message.lbConfig.value : undefined;
   const tlsAt = (at: Field) => at.at('transport_socket').at('typed_config');
   const names = discovery === 'strictDns' || discovery === 'logicalDns' ? 'name' : 'ip';
   const cluster: Cluster = {
@@ -58,24 +46,11 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
     altStatName: message.altStatName,
     discovery,
     edsName: message.edsClusterConfig?.serviceName || message.name,
-    policy: policy ?? 'roundRobin',
-    leastRequestChoices:
-      message.lbConfig.case === 'leastRequestLbConfig' ? (message.lbConfig.value.choiceCount ?? 2) : 2,
-    ring: {
-      min: Number(ring?.minimumRingSize ?? 1024),
-      max: Number(ring?.maximumRingSize ?? 8 << 20),
-      murmur: ring?.hashFunction === 1,
-      tableSize: compileTableSize(field, message),
-      byHostname: message.commonLbConfig?.consistentHashingLbConfig?.useHostnameForHashing ?? false,
-    },
-    slowStart: compileSlowStart(message),
-    localityWeighted: message.commonLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
-    overprovisioningPercent: message.loadAssignment?.policy?.overprovisioningFactor ?? 140,
+    ...compileBalancing(field, message, discovery),
     connectTimeoutMs: durationMs(message.connectTimeout, 5000),
     endpoints: message.loadAssignment
       ? compileEndpoints(field.at('load_assignment'), message.loadAssignment, names)
       : [],
-    panicThresholdPercent: message.commonLbConfig?.healthyPanicThreshold?.value ?? 50,
     bindHost: message.upstreamBindConfig?.sourceAddress?.address || null,
     http: options.http,
     http2: options.http2,
@@ -102,7 +77,8 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
     forgetsHealthyHosts: message.ignoreHealthOnHostRemoval,
     closesUnhealthy: message.closeConnectionsOnHostHealthFailure,
     ignoresUncheckedHosts: message.commonLbConfig?.ignoreNewHostsUntilFirstHc ?? false,
-    subsets: message.lbSubsetConfig ? compileSubsets(field.at('lb_subset_config'), message.lbSubsetConfig) : null,
+    closesOnHostSetChange: message.commonLbConfig?.closeConnectionsOnHostSetChange ?? false,
+    dns: compileDns(message),
     hash: hash('sha1', toBinary(ClusterSchema, { ...message, loadAssignment: undefined }), 'base64url'),
     service: compileService(message),
     origin: originOf(message.metadata),
@@ -120,7 +96,6 @@ function compileDiscovery(field: Field, message: ClusterMessage): Cluster['disco
   const type = message.clusterDiscoveryType;
   const discovery = type.case === 'type' ? discoveries[type.value] : type.case ? undefined : 'static';
   if (!discovery) field.at(type.case === 'clusterType' ? 'cluster_type' : 'type').fail('is not supported');
-  if (message.dnsLookupFamily === 2) field.at('dns_lookup_family').fail('V6_ONLY is not supported');
   return discovery ?? 'static';
 }
 
@@ -156,25 +131,16 @@ function compileProtocolOptions(field: Field, message: ClusterMessage) {
   };
 }
 
-function compileTableSize(field: Field, { lbConfig }: ClusterMessage): number {
-  const size = Number((lbConfig.case === 'maglevLbConfig' ? lbConfig.value.tableSize : undefined) ?? 65_537);
-  let prime = size > 2;
-  for (let i = 2; i * i <= size && prime; i++) prime = size % i !== 0;
-  if (prime && size <= 5_000_011) return size;
-  field.at('maglev_lb_config').at('table_size').fail(`${size} is no prime up to 5,000,011`);
-  return 65_537;
-}
+/** By DnsLookupFamily: AUTO (addresses of version 6 if there are any), V4_ONLY, V6_ONLY, V4_PREFERRED, ALL. */
+const families = ['v6First', 'v4', 'v6', 'v4First', 'any'] as const;
 
-function compileSlowStart({ lbConfig }: ClusterMessage): Cluster['slowStart'] {
-  const slow =
-    lbConfig.case === 'roundRobinLbConfig' || lbConfig.case === 'leastRequestLbConfig'
-      ? lbConfig.value.slowStartConfig
-      : undefined;
-  if (!slow?.slowStartWindow) return null;
+function compileDns(message: ClusterMessage): Cluster['dns'] {
+  const refreshMs = durationMs(message.dnsRefreshRate, 5000);
   return {
-    windowMs: durationMs(slow.slowStartWindow, 0),
-    aggression: slow.aggression?.defaultValue ?? 1,
-    leastShare: (slow.minWeightPercent?.value ?? 10) / 100,
+    refreshMs,
+    respectsTtl: message.respectDnsTtl,
+    failureRefreshMs: durationMs(message.dnsFailureRefreshRate?.baseInterval, refreshMs),
+    family: families[message.dnsLookupFamily] ?? 'v6First',
   };
 }
 

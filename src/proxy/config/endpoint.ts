@@ -3,8 +3,9 @@ import type {
   LbEndpoint,
 } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { ClusterLoadAssignment_PolicySchema } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { compileAddress } from './address.ts';
-import type { Field } from './field.ts';
+import { type Field, words } from './field.ts';
 import { metadataOf } from './origin.ts';
 import type { Endpoint, Locality } from './table.ts';
 
@@ -13,6 +14,8 @@ const healths = ['healthy', 'healthy', 'unhealthy', 'draining', 'unhealthy', 'de
 
 /** `names` allows host names: clusters that resolve by DNS. */
 export function compileEndpoints(field: Field, assignment: ClusterLoadAssignment, names: 'ip' | 'name'): Locality[] {
+  const { policy } = assignment;
+  if (policy) field.at('policy').only(ClusterLoadAssignment_PolicySchema, policy, words('overprovisioning_factor'));
   return assignment.endpoints.map((group, i) => {
     const at = field.at('endpoints', i);
     if (group.lbConfig.case) at.at(group.lbConfig.case).fail('is not supported; give lb_endpoints');
@@ -22,6 +25,7 @@ export function compileEndpoints(field: Field, assignment: ClusterLoadAssignment
       subzone: group.locality?.subZone ?? '',
       priority: group.priority,
       weight: group.loadBalancingWeight ?? 0,
+      overprovisioningPercent: policy?.overprovisioningFactor ?? 140,
       endpoints: group.lbEndpoints.map((endpoint, j) => compileEndpoint(at.at('lb_endpoints', j), endpoint, names)),
     };
   });

@@ -1,16 +1,22 @@
 import type { Cluster_LbSubsetConfig } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import { Cluster_LbSubsetConfigSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { Cluster_LbSubsetConfigSchema as ClusterSubsetSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { Subset } from '../../xds/gen/envoy/extensions/load_balancing_policies/subset/v3/subset_pb.js';
+import { SubsetSchema } from '../../xds/gen/envoy/extensions/load_balancing_policies/subset/v3/subset_pb.js';
 import { type Field, words } from './field.ts';
 import type { SubsetFallback, SubsetSelector, Subsets } from './table.ts';
 
 const known =
   words(`fallback_policy default_subset subset_selectors locality_weight_aware scale_locality_weight panic_mode_any
   list_as_any`);
+const knownOfExtension = new Set([...known, 'subset_lb_policy']);
 const fallbacks: readonly SubsetFallback[] = ['none', 'any', 'default'];
 const selectorFallbacks: ReadonlyArray<SubsetSelector['fallback']> = [null, 'none', 'any', 'default', 'keys'];
 
-export function compileSubsets(field: Field, message: Cluster_LbSubsetConfig): Subsets {
-  field.only(Cluster_LbSubsetConfigSchema, message, known);
+/** Null when there are no selectors: as in Envoy, the rest has no effect then. */
+export function compileSubsets(field: Field, message: Cluster_LbSubsetConfig | Subset): Subsets | null {
+  if (message.$typeName === ClusterSubsetSchema.typeName) field.only(ClusterSubsetSchema, message, known);
+  else field.only(SubsetSchema, message, knownOfExtension);
+  if (message.subsetSelectors.length === 0) return null;
   return {
     fallback: fallbacks[message.fallbackPolicy] ?? 'none',
     defaultSubset: message.defaultSubset ?? {},

@@ -219,7 +219,6 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     if (host === null) {
       exchange.attempts++;
       pool.counters.upstreamCxNoneHealthy++;
-      if (pool.empty) pool.counters.lbHealthyPanic++;
       this.answer(503, 'no healthy upstream', 'UH', 'no_healthy_upstream');
       return;
     }

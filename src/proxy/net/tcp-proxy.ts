@@ -168,6 +168,7 @@ export class TcpRelay implements TcpSession {
   private enter(host: Host): void {
     this.host = host;
     host.active++;
+    host.relays.add(this);
     host.connections++;
     this.pool!.connections++;
     this.dialTick = performance.now();
@@ -182,6 +183,7 @@ export class TcpRelay implements TcpSession {
   private leave(): void {
     if (this.host === null) return;
     this.host.active--;
+    this.host.relays.delete(this);
     this.host.connections--;
     this.pool!.connections--;
     if (this.opened) this.countClosed(this.pool!.counters);
@@ -231,6 +233,11 @@ export class TcpRelay implements TcpSession {
     this.refused = true;
     const { receiver } = this.downstream;
     if (this.pool === null) this.downstream.receiver = { ...receiver, onClose: () => this.finish(flags) };
+    this.downstream.destroy();
+  }
+
+  /** The host is gone or ill: the caller has to begin anew. */
+  destroy(): void {
     this.downstream.destroy();
   }
 

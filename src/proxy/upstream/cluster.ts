@@ -283,6 +283,7 @@ export class ClusterPool extends Membership {
   /** No longer configured: idle connections go now, busy ones when their response is complete. */
   retire(): void {
     this.closed = true;
+    this.endResolution();
     this.checks?.stop();
     for (const host of this.hosts.values()) {
       host.removed = true;

@@ -30,6 +30,8 @@ export class Host {
   /** Tick until which requests rather go elsewhere, since it took none lately; 0 when it is as good as any. */
   shunnedUntilTick = 0;
   ejections = 0;
+  /** Relays of bytes that use it. */
+  readonly relays: Set<{ destroy(): void }> = new Set();
   /** What active checks say; null where there are none. */
   check: 'passing' | 'failing' | null = null;
   /** Not asked yet. */
@@ -61,6 +63,11 @@ export class Host {
     if (idle >= 0) this.idle.splice(idle, 1);
     const shared = this.shared.indexOf(connection as Http2Upstream);
     if (shared >= 0) this.shared.splice(shared, 1);
+  }
+
+  /** It does not count when the share of the healthy is taken (Envoy: excluded hosts). */
+  get excluded(): boolean {
+    return this.checkExcluded || this.checkPending || this.endpoint.health === 'draining';
   }
 
   usable(): boolean {

@@ -1,5 +1,3 @@
-import { lookup } from 'node:dns';
-import { isIP } from 'node:net';
 import type { Cluster, Endpoint } from '../config/table.ts';
 import type { Address } from '../net/connection.ts';
 import type { Interception } from '../net/interception.ts';
@@ -9,13 +7,12 @@ import type { HealthChecks } from './health-check.ts';
 import { Host, hostKey } from './host.ts';
 import { type Outcome, OutlierDetection } from './outlier.ts';
 import { type HostGroup, makePicker, type PickContext, type Picker } from './picker.ts';
+import { Resolution } from './resolution.ts';
 import { makeSubsetPicker } from './subsets.ts';
 
 /** Hosts of an original-destination cluster are forgotten after this long without use (Envoy: cleanup_interval). */
 const passingHostMs = 60_000;
 const maxPassingHosts = 10_000;
-const dnsRefreshMs = 30_000;
-const maxAddressesPerName = 64;
 /** How long a host that took no request is left out of the choice: about as long as news of its end takes. */
 const shunMs = 1500;
 
@@ -31,11 +28,9 @@ export abstract class Membership {
   private readonly outlier: OutlierDetection | null;
   /** Null where hosts are not asked. */
   protected checks: HealthChecks | null = null;
-  private readonly resolved = new Map<string, readonly string[]>();
+  private readonly resolution: Resolution = new Resolution(() => this.update(this.config));
   /** Hosts after the latest update. */
   private known = 0;
-  private resolving = 0;
-  private resolvedTick = Number.NEGATIVE_INFINITY;
   closed = false;
   /** No host is shunned after this tick. */
   private shunnedUntilTick = 0;
@@ -93,7 +88,8 @@ export abstract class Membership {
         host.leaving = false;
         members.push(host);
       }
-      groups.push({ priority: locality.priority, weight: locality.weight, hosts: members });
+      const { priority, weight, overprovisioningPercent } = locality;
+      groups.push({ priority, weight, overprovisioningPercent, hosts: members });
     }
     const gone: Host[] = [];
     for (const [key, host] of this.hosts) {
@@ -101,7 +97,7 @@ export abstract class Membership {
       // News of discovery may be wrong; who still answers is there (Envoy: ignore_health_on_host_removal).
       if (host.check === 'passing' && !config.forgetsHealthyHosts) {
         host.leaving = true;
-        groups.push({ priority: 0, weight: 0, hosts: [host] });
+        groups.push({ priority: 0, weight: 0, overprovisioningPercent: 140, hosts: [host] });
         continue;
       }
       this.checks?.remove(host);
@@ -110,17 +106,23 @@ export abstract class Membership {
       this.closeIdle(host);
       gone.push(host);
     }
-    if (gone.length > 0 || this.hosts.size !== this.known) this.counters.membershipChange++;
+    const changed = gone.length > 0 || this.hosts.size !== this.known;
+    if (changed) this.counters.membershipChange++;
     this.known = this.hosts.size;
     this.groups = groups;
     this.repick();
     if (gone.length > 0) this.breakOff(gone);
-    if (this.byName && this.resolvedTick === Number.NEGATIVE_INFINITY) this.resolve();
+    if (changed && config.closesOnHostSetChange) for (const host of this.hosts.values()) this.closeIdle(host);
+    if (this.byName && !this.resolution.asked) this.resolution.ask(config);
+  }
+
+  protected endResolution(): void {
+    this.resolution.closed = true;
   }
 
   private addressesOf(named: Endpoint): Endpoint[] {
-    if (isIP(named.host) !== 0 || named.host.startsWith('/')) return [named];
-    return (this.resolved.get(named.host) ?? []).map((host) => ({
+    if (!Resolution.isName(named.host)) return [named];
+    return this.resolution.addressesOf(named.host).map((host) => ({
       ...named,
       host,
       hostname: named.hostname || named.host,
@@ -129,39 +131,17 @@ export abstract class Membership {
 
   /** False while DNS is asked for names of which nothing is known yet, and before every host was checked once. */
   get warm(): boolean {
-    return (this.resolving === 0 || this.hosts.size > 0) && (this.checks?.firstRoundOver ?? true);
-  }
-
-  /** Asks DNS for every name once; answers that fail leave what was known. */
-  private resolve(): void {
-    if (this.resolving > 0) return;
-    this.resolvedTick = performance.now();
-    const names = new Set(
-      this.config.endpoints.flatMap((locality) => locality.endpoints.map((endpoint) => endpoint.host)),
-    );
-    for (const name of names) {
-      if (isIP(name) !== 0 || name.startsWith('/')) continue;
-      this.resolving++;
-      lookup(name, { all: true, verbatim: true }, (error, addresses) => {
-        this.resolving--;
-        if (this.closed) return;
-        if (error === null && addresses.length > 0) {
-          const chosen = this.config.discovery === 'logicalDns' ? 1 : maxAddressesPerName;
-          this.resolved.set(
-            name,
-            addresses.slice(0, chosen).map(({ address }) => address),
-          );
-        }
-        if (this.resolving === 0) this.update(this.config);
-      });
-    }
+    return (this.resolution.settled || this.hosts.size > 0) && (this.checks?.firstRoundOver ?? true);
   }
 
   /** A host's health is another than before. */
   protected onHealth(host: Host): void {
     if (host.check === 'passing') host.sinceTick = performance.now();
     if (host.check === 'failing') {
-      if (this.config.closesUnhealthy) for (const connection of [...host.open]) connection.destroy();
+      if (this.config.closesUnhealthy) {
+        for (const connection of [...host.open]) connection.destroy();
+        for (const relay of [...host.relays]) relay.destroy();
+      }
       if (host.leaving) {
         this.update(this.config);
         return;
@@ -175,7 +155,7 @@ export abstract class Membership {
     const now = performance.now();
     this.picker =
       config.subsets === null
-        ? makePicker(config, groups, now)
+        ? makePicker(config, groups, now, counters)
         : makeSubsetPicker(config, config.subsets, groups, now, counters);
   }
 
@@ -283,6 +263,6 @@ export abstract class Membership {
           this.hosts.delete(key);
     this.outlier?.review(now);
     if (this.startsSlowly(now)) this.repick();
-    if (this.byName && now - this.resolvedTick > dnsRefreshMs) this.resolve();
+    if (this.byName) this.resolution.review(this.config, now);
   }
 }

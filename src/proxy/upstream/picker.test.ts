@@ -1,7 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import type { Cluster } from '../config/table.ts';
-import { OutlierCounters } from '../telemetry/counters.ts';
+import { ClusterCounters, OutlierCounters } from '../telemetry/counters.ts';
 import { clusterOf, endpointOf } from '../testing/tables.ts';
 import { xxHash64 } from './balance/xxhash.ts';
 import { Host, hostKey } from './host.ts';
@@ -18,6 +18,7 @@ function group(
   return {
     priority: 0,
     weight: 0,
+    overprovisioningPercent: 140,
     hosts: weights.map((weight, i) => {
       const endpoint = endpointOf(base + i + 1, { weight, health });
       return new Host(hostKey(endpoint), endpoint, cluster);
@@ -27,7 +28,7 @@ function group(
 }
 
 function shares(cluster: Cluster, groups: readonly HostGroup[], draws = 20_000): Map<number, number> {
-  const picker = makePicker(cluster, groups, 0);
+  const picker = makePicker(cluster, groups, 0, new ClusterCounters());
   const counts = new Map<number, number>();
   for (let i = 0; i < draws; i++) {
     const host = picker.pick({ hash: null, avoid: null, subset: null });
@@ -38,7 +39,7 @@ function shares(cluster: Cluster, groups: readonly HostGroup[], draws = 20_000):
 
 const near = (actual: number | undefined, expected: number) => Math.abs((actual ?? 0) - expected) < 0.03;
 
-for (const policy of ['roundRobin', 'random', 'ringHash', 'maglev'] as const) {
+for (const policy of ['roundRobin', 'ringHash', 'maglev'] as const) {
   test(`${policy} gives each host its weight`, (t) => {
     const cluster = clusterOf('a', [], {
       policy,
@@ -63,8 +64,8 @@ for (const policy of ['ringHash', 'maglev'] as const) {
     const cluster = clusterOf('a', [], { policy });
     const all = group([1, 1, 1, 1, 1]);
     const fewer = { ...all, hosts: all.hosts.slice(1) };
-    const before = makePicker(cluster, [all], 0);
-    const after = makePicker(cluster, [fewer], 0);
+    const before = makePicker(cluster, [all], 0, new ClusterCounters());
+    const after = makePicker(cluster, [fewer], 0, new ClusterCounters());
     let moved = 0;
     for (let key = 0; key < 2000; key++) {
       const hash = xxHash64(`key ${key}`);
@@ -92,7 +93,8 @@ test('below the panic threshold every host is used again, and with a threshold o
   const ill = group([1, 1], {}, 'unhealthy');
   t.is(shares(clusterOf('a', []), [ill]).size, 2);
   t.is(shares(clusterOf('a', [], { panicThresholdPercent: 0 }), [ill]).size, 0);
-  t.is(shares(clusterOf('a', []), [group([1], {}, 'draining')]).size, 0);
+  t.is(shares(clusterOf('a', []), [group([1], {}, 'draining')]).size, 1);
+  t.is(shares(clusterOf('a', [], { failsInPanic: true }), [ill]).size, 0);
 });
 
 test('localities share by weight', (t) => {
@@ -102,7 +104,7 @@ test('localities share by weight', (t) => {
 
 test('a host that was tried is avoided while there is another', (t) => {
   const hosts = group([1, 1]);
-  const picker = makePicker(clusterOf('a', [], { policy: 'random' }), [hosts], 0);
+  const picker = makePicker(clusterOf('a', [], { policy: 'random' }), [hosts], 0, new ClusterCounters());
   let avoided = 0;
   for (let i = 0; i < 200; i++)
     if (picker.pick({ hash: null, avoid: [hosts.hosts[0]], subset: null }) === hosts.hosts[1]) avoided++;
@@ -162,7 +164,7 @@ test('degraded hosts take what healthy ones cannot, and an excluded one counts f
 
 test('a new host starts slowly', (t) => {
   const cluster = clusterOf('a', [], {
-    policy: 'random',
+    policy: 'roundRobin',
     slowStart: { windowMs: 60_000, aggression: 1, leastShare: 0.1 },
   });
   const hosts = group([1, 1]);
@@ -191,7 +193,7 @@ test('however healthy the levels are, their loads add up and only hosts that are
             made.hosts[i].endpoint = { ...made.hosts[i].endpoint, health: health as 'healthy' };
           return made;
         });
-        const picker = makePicker(cluster, groups, 0);
+        const picker = makePicker(cluster, groups, 0, new ClusterCounters());
         const all = groups.flatMap(({ hosts }) => hosts);
         const anyUsable = all.some((host) => host.usable());
         for (let i = 0; i < 50; i++) {
@@ -204,4 +206,35 @@ test('however healthy the levels are, their loads add up and only hosts that are
     ),
   );
   t.pass();
+});
+
+for (const policy of ['ringHash', 'maglev'] as const) {
+  test(`${policy} with a balance factor passes a full host by, and sends a key to the same other one`, (t) => {
+    const cluster = clusterOf('a', [], { policy, hashBalancePercent: 120 });
+    const hosts = group([1, 1, 1]);
+    const picker = makePicker(cluster, [hosts], 0, new ClusterCounters());
+    const ask = { hash: xxHash64('some key'), avoid: null, subset: null };
+    const first = picker.pick(ask)!;
+    first.active = 10;
+    const second = picker.pick(ask)!;
+    t.not(second, first);
+    t.is(picker.pick(ask), second);
+  });
+}
+
+test('unequal weights share least request by what hosts have to do', (t) => {
+  const hosts = group([1, 3]);
+  const even = shares(clusterOf('a', [], { policy: 'leastRequest' }), [hosts]);
+  t.true(near(even.get(2), 0.75), JSON.stringify([...even]));
+  hosts.hosts[1].active = 2;
+  const busy = shares(clusterOf('a', [], { policy: 'leastRequest' }), [hosts]);
+  t.true(near(busy.get(2), 0.5), JSON.stringify([...busy]));
+  const blind = shares(clusterOf('a', [], { policy: 'leastRequest', activeRequestBias: 0 }), [hosts]);
+  t.true(near(blind.get(2), 0.75), JSON.stringify([...blind]));
+});
+
+test('a full scan finds the one host with nothing to do', (t) => {
+  const hosts = group([1, 1, 1, 1, 1, 1]);
+  for (const host of hosts.hosts.slice(1)) host.active = 1;
+  t.deepEqual([...shares(clusterOf('a', [], { policy: 'leastRequest', fullScan: true }), [hosts], 100).keys()], [1]);
 });

@@ -1,5 +1,6 @@
 /** Which host is next: by priority, then by locality, then by the cluster's policy (Envoy documentation, "Load balancing"). */
 import type { Cluster } from '../config/table.ts';
+import type { ClusterCounters } from '../telemetry/counters.ts';
 import { type Balance, balanceOf, isKeyed, type Weighed } from './balance/balance.ts';
 import { slowStartShare } from './balance/slow-start.ts';
 import type { Host } from './host.ts';
@@ -9,6 +10,8 @@ export interface HostGroup {
   readonly priority: number;
   /** 0 when localities are not weighted against each other. */
   readonly weight: number;
+  /** So many hosts are reckoned with for a hundred that are well. */
+  readonly overprovisioningPercent: number;
   readonly hosts: readonly Host[];
 }
 
@@ -36,7 +39,10 @@ interface Source {
 /** A share of the load, in per cent up to and including `upTo`. */
 interface Share {
   readonly upTo: number;
-  readonly source: Source;
+  /** Nobody in it is well enough: every host gets load. */
+  readonly panic: boolean;
+  /** Null when it has nobody. */
+  readonly source: Source | null;
 }
 
 interface Level {
@@ -53,13 +59,15 @@ interface Level {
 
 const maxAttempts = 8;
 
-function levelOf(groups: readonly HostGroup[], factor: number, now: number): Level {
+function levelOf(groups: readonly HostGroup[], now: number): Level {
+  const factor = (groups[0]?.overprovisioningPercent ?? 140) / 100;
   const hosts = groups.flatMap((group) => group.hosts);
-  const counted = hosts.filter((host) => !host.checkExcluded && !host.checkPending).length;
+  const counted = hosts.filter((host) => !host.excluded).length;
   const up = hosts.filter((host) => host.ejectedUntilTick <= now);
   const healthy = up.filter((host) => host.healthState === 'healthy');
   const degraded = up.filter((host) => host.healthState === 'degraded');
-  const percent = (count: number) => (counted === 0 ? 0 : Math.min(100, Math.floor((factor * 100 * count) / counted)));
+  const percent = (count: number) =>
+    counted === 0 ? 0 : Math.min(100, Math.floor((Math.round(factor * 100) * count) / counted));
   return {
     groups,
     hosts,
@@ -122,6 +130,7 @@ function sourceOf(cluster: Cluster, level: Level, hosts: readonly Host[], now: n
   const weighed = (some: readonly Host[]): Weighed[] =>
     some.map((host) => ({ host, weight: host.endpoint.weight * slowStartShare(cluster.slowStart, host, now) }));
   const weighted = cluster.localityWeighted && level.groups.some(({ weight }) => weight > 0);
+  if (weighted && isKeyed(cluster)) return keyedSource(cluster, level, hosts);
   if (!weighted) return { places: [{ upTo: 1, balance: balanceOf(cluster, weighed(hosts)) }], total: 1 };
   const places: Array<{ upTo: number; balance: Balance }> = [];
   const chosen = new Set(hosts);
@@ -129,21 +138,38 @@ function sourceOf(cluster: Cluster, level: Level, hosts: readonly Host[], now: n
   for (const group of level.groups) {
     const here = group.hosts.filter((host) => chosen.has(host));
     if (here.length === 0 || group.weight === 0) continue;
-    total += group.weight * Math.min(1, (cluster.overprovisioningPercent / 100) * (here.length / group.hosts.length));
+    total +=
+      group.weight * Math.min(1, ((group.overprovisioningPercent / 100) * here.length) / Math.max(1, countedOf(group)));
     places.push({ upTo: total, balance: balanceOf(cluster, weighed(here)) });
   }
   return places.length === 0 ? null : { places, total };
 }
 
-/** Builds the view. Hosts that are draining take nothing new; ejected ones are out until `now` passes their time. */
-export function makePicker(cluster: Cluster, groups: readonly HostGroup[], now: number): Picker {
-  const priorities = [...new Set(groups.map(({ priority }) => priority))].sort((a, b) => a - b);
-  const levels = priorities.map((priority) =>
+const countedOf = ({ hosts }: HostGroup): number => hosts.filter((host) => !host.excluded).length;
+
+/** One ring or table of all localities, in which each has the places of its weight. */
+function keyedSource(cluster: Cluster, { groups }: Level, hosts: readonly Host[]): Source | null {
+  const chosen = new Set(hosts);
+  const weighed = groups.flatMap((group) => {
+    const here = group.hosts.filter((host) => chosen.has(host));
+    const sum = here.reduce((total, { endpoint }) => total + endpoint.weight, 0);
+    return here.map((host) => ({ host, weight: (host.endpoint.weight * group.weight) / sum }));
+  });
+  const counting = weighed.filter(({ weight }) => weight > 0);
+  return counting.length === 0 ? null : { places: [{ upTo: 1, balance: balanceOf(cluster, counting) }], total: 1 };
+}
+
+/** Builds the view. Ejected hosts are out until `now` passes their time. */
+export function makePicker(
+  cluster: Cluster,
+  groups: readonly HostGroup[],
+  now: number,
+  counters: Pick<ClusterCounters, 'lbHealthyPanic'>,
+): Picker {
+  const last = groups.reduce((highest, { priority }) => Math.max(highest, priority), 0);
+  const levels = Array.from({ length: last + 1 }, (_, priority) =>
     levelOf(
-      groups
-        .filter((group) => group.priority === priority)
-        .map((group) => ({ ...group, hosts: group.hosts.filter(({ endpoint }) => endpoint.health !== 'draining') })),
-      cluster.overprovisioningPercent / 100,
+      groups.filter((group) => group.priority === priority),
       now,
     ),
   );
@@ -153,16 +179,18 @@ export function makePicker(cluster: Cluster, groups: readonly HostGroup[], now: 
   const loads = loadsOf(levels, panic);
   const shares: Share[] = [];
   let upTo = 0;
-  const share = (load: number, source: Source | null) => {
+  const share = (load: number, inPanicNow: boolean, chosen: Source | null) => {
+    const source = inPanicNow && cluster.failsInPanic ? null : chosen;
     if (load <= 0) return;
     upTo += load;
-    if (source !== null) shares.push({ upTo, source });
+    shares.push({ upTo, source, panic: inPanicNow });
   };
   for (const [i, level] of levels.entries())
-    share(loads.healthy[i], sourceOf(cluster, level, panic[i] ? level.hosts : level.healthy, now));
+    share(loads.healthy[i], panic[i], sourceOf(cluster, level, panic[i] ? level.hosts : level.healthy, now));
   for (const [i, level] of levels.entries())
-    share(loads.degraded[i], sourceOf(cluster, level, panic[i] ? level.hosts : level.degraded, now));
-  const only = shares.length === 1 && shares[0].source.places.length === 1 ? shares[0].source.places[0].balance : null;
+    share(loads.degraded[i], panic[i], sourceOf(cluster, level, panic[i] ? level.hosts : level.degraded, now));
+  const single = shares.length === 1 && !shares[0].panic ? shares[0].source : null;
+  const only = single !== null && single.places.length === 1 ? single.places[0].balance : null;
   const keyed = isKeyed(cluster);
 
   function draw(hash: bigint | null, attempt: number): Host | null {
@@ -170,7 +198,9 @@ export function makePicker(cluster: Cluster, groups: readonly HostGroup[], now: 
     if (shares.length === 0) return null;
     // A key stays on its level as long as the levels stay as they are.
     const mark = keyed && hash !== null ? Number(hash % 100n) + 1 : Math.random() * 100;
-    const { source } = shares.find((one) => mark <= one.upTo) ?? shares[shares.length - 1];
+    const { source, panic: panics } = shares.find((one) => mark <= one.upTo) ?? shares[shares.length - 1];
+    if (panics && attempt === 0) counters.lbHealthyPanic++;
+    if (source === null) return null;
     const place = Math.random() * source.total;
     for (const { upTo: end, balance } of source.places) if (place <= end) return balance.choose(hash, attempt);
     return null;

@@ -57,17 +57,19 @@ export function makeSubsetPicker(
         cluster,
         narrowed(groups, (host) => hosts.has(host), subsets.scalesLocalities),
         now,
+        counters,
       ),
     );
   counters.lbSubsetsCreated += Math.max(0, pickers.size - counters.lbSubsetsActive);
   counters.lbSubsetsRemoved += Math.max(0, counters.lbSubsetsActive - pickers.size);
   counters.lbSubsetsActive = pickers.size;
 
-  const any = makePicker(cluster, groups, now);
+  const any = makePicker(cluster, groups, now, counters);
   const byDefault = makePicker(
     cluster,
     narrowed(groups, (host) => isOf(host, subsets.defaultSubset, subsets.listAsAny), subsets.scalesLocalities),
     now,
+    counters,
   );
 
   function fallBack(kind: Subsets['fallback'], context: PickContext): Host | null {
@@ -86,10 +88,10 @@ export function makeSubsetPicker(
         keys.map((key) => criteria[key]),
       ),
     );
-    const host = chosen?.pick(context) ?? null;
-    if (host !== null) {
+    // A subset that exists is the answer, even when nobody in it can be chosen.
+    if (chosen !== undefined) {
       counters.lbSubsetsSelected++;
-      return host;
+      return chosen.pick(context);
     }
     const selector = subsets.selectors.find(
       ({ keys: of }) => of.length === keys.length && of.every((k, i) => k === keys[i]),

@@ -12,16 +12,22 @@ export interface Cluster {
   readonly edsName: string;
   readonly policy: 'roundRobin' | 'leastRequest' | 'random' | 'ringHash' | 'maglev' | 'clusterProvided';
   readonly leastRequestChoices: number;
+  /** How strongly requests under way lower the weight of a host. */
+  readonly activeRequestBias: number;
+  /** The least loaded of all hosts is looked for, not of a few. */
+  readonly fullScan: boolean;
   readonly ring: RingSettings;
+  /** By hash, no host gets more than this share of the average; 0 without limit. */
+  readonly hashBalancePercent: number;
   /** Null starts hosts with their whole weight. */
   readonly slowStart: SlowStart | null;
   /** Localities share by their weights (Envoy: locality_weighted_lb_config). */
   readonly localityWeighted: boolean;
-  /** How much healthy hosts are trusted to carry: 140 counts 1.4 of each. */
-  readonly overprovisioningPercent: number;
   readonly connectTimeoutMs: number;
   readonly endpoints: readonly Locality[];
   readonly panicThresholdPercent: number;
+  /** In panic nobody is chosen, instead of anybody. */
+  readonly failsInPanic: boolean;
   /** Connects from this address (Istio's 127.0.0.6 towards the application). */
   readonly bindHost: string | null;
   /** `useDownstream` follows the caller's protocol. */
@@ -49,6 +55,15 @@ export interface Cluster {
   /** Hosts that discovery no longer tells of stay until their check fails, unless this says otherwise. */
   readonly forgetsHealthyHosts: boolean;
   readonly closesUnhealthy: boolean;
+  /** Every connection ends when a host comes or goes. */
+  readonly closesOnHostSetChange: boolean;
+  readonly dns: {
+    readonly refreshMs: number;
+    /** Names are asked for again when their time is up, as DNS has it. */
+    readonly respectsTtl: boolean;
+    readonly failureRefreshMs: number;
+    readonly family: 'any' | 'v4' | 'v6' | 'v4First' | 'v6First';
+  };
   /** New hosts do not count, for panic and priorities, before their first check. */
   readonly ignoresUncheckedHosts: boolean;
   readonly subsets: Subsets | null;
@@ -110,6 +125,8 @@ export interface Locality {
   readonly subzone: string;
   readonly priority: number;
   readonly weight: number;
+  /** How much healthy hosts are trusted to carry: 140 counts 1.4 of each. */
+  readonly overprovisioningPercent: number;
   readonly endpoints: readonly Endpoint[];
 }
 

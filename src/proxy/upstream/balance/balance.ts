@@ -1,5 +1,6 @@
 import type { Cluster } from '../../config/table.ts';
 import type { Host } from '../host.ts';
+import { boundedLoad } from './bounded-load.ts';
 import { leastRequest } from './least-request.ts';
 import { maglev } from './maglev.ts';
 import { random } from './random.ts';
@@ -19,13 +20,14 @@ export interface Weighed {
 }
 
 /** `hosts` is not empty. */
-export function balanceOf({ policy, leastRequestChoices, ring }: Cluster, hosts: readonly Weighed[]): Balance {
+export function balanceOf(cluster: Cluster, hosts: readonly Weighed[]): Balance {
   if (hosts.length === 1) return { choose: () => hosts[0].host };
-  if (policy === 'leastRequest') return leastRequest(hosts, Math.max(2, leastRequestChoices));
+  const { policy, ring, hashBalancePercent } = cluster;
+  if (policy === 'leastRequest') return leastRequest(hosts, cluster);
   if (policy === 'random') return random(hosts);
-  if (policy === 'ringHash') return ringHash(hosts, ring);
-  if (policy === 'maglev') return maglev(hosts, ring);
-  return roundRobin(hosts);
+  if (!isKeyed(cluster)) return roundRobin(hosts);
+  const keyed = policy === 'maglev' ? maglev(hosts, ring) : ringHash(hosts, ring);
+  return hashBalancePercent > 0 ? boundedLoad(keyed, hosts, hashBalancePercent) : keyed;
 }
 
 export const isKeyed = ({ policy }: Cluster): boolean => policy === 'ringHash' || policy === 'maglev';

@@ -1,6 +1,7 @@
 import type { Balance, Weighed } from './balance.ts';
+import { Schedule } from './schedule.ts';
 
-/** Smooth weighted round robin: each host in proportion, spread as evenly as can be. */
+/** In turn, each host as often as its weight says. */
 export function roundRobin(hosts: readonly Weighed[]): Balance {
   let next = Math.floor(Math.random() * hosts.length);
   if (hosts.every(({ weight }) => weight === hosts[0].weight)) {
@@ -11,17 +12,6 @@ export function roundRobin(hosts: readonly Weighed[]): Balance {
       },
     };
   }
-  const total = hosts.reduce((sum, { weight }) => sum + weight, 0);
-  const credit = new Float64Array(hosts.length);
-  return {
-    choose() {
-      let best = 0;
-      for (let i = 0; i < hosts.length; i++) {
-        credit[i] += hosts[i].weight;
-        if (credit[i] > credit[best]) best = i;
-      }
-      credit[best] -= total;
-      return hosts[best].host;
-    },
-  };
+  const schedule = new Schedule(hosts, ({ weight }) => weight);
+  return { choose: () => schedule.next().host };
 }
