@@ -292,6 +292,13 @@ export const balancing: readonly HttpCase[] = [
     keys,
     byHeader,
   ),
+  balanced(
+    'only degraded hosts, by hash',
+    { lb_policy: 'MAGLEV' },
+    [locality([host('b', { health_status: 'DEGRADED' })])],
+    keys.slice(0, 4),
+    byHeader,
+  ),
   balanced('only degraded hosts', {}, [locality([host('b', { health_status: 'DEGRADED' })])], some),
   balanced(
     'degraded hosts before the next priority',
@@ -546,16 +553,83 @@ export const balancing: readonly HttpCase[] = [
     [locality([host('h2')])],
     [send('POST', '/', '', 'x')],
   ),
-  {
-    name: 'balancing: outlier detection, consecutive 5xx',
-    routes: [prefix('/', to('own outlier'))],
-    clusters: [
-      cluster('own outlier', {
-        ...noPanic,
-        ...assigned('own outlier', [locality([host('a')])]),
-        outlier_detection: { consecutive_5xx: 2, base_ejection_time: '60s', max_ejection_percent: 100 },
-      }),
-    ],
-    requests: [get('/', replies(answer(500))), get('/', replies(answer(500))), get('/')],
-  },
+  ...outliers(),
 ];
+
+/** One host, and requests that its detection sees; without panic an ejected host leaves nobody. */
+function outlier(name: string, fields: object, requests: readonly string[], more: object = {}): HttpCase {
+  const detection = { base_ejection_time: '60s', max_ejection_percent: 100, ...fields };
+  return balanced(
+    `outlier: ${name}`,
+    { ...noPanic, outlier_detection: detection, ...more },
+    [locality([host('a')])],
+    requests,
+  );
+}
+
+function outliers(): HttpCase[] {
+  const bad = (status: number) => get('/', replies(answer(status)));
+  const good = get('/');
+  return [
+    outlier('consecutive 5xx', { consecutive_5xx: 2 }, [bad(500), bad(503), good]),
+    outlier('an answer between', { consecutive_5xx: 2 }, [bad(500), good, bad(500), good]),
+    outlier('4xx is well', { consecutive_5xx: 2 }, [bad(404), bad(429), good]),
+    outlier('not enforced', { consecutive_5xx: 2, enforcing_consecutive_5xx: 0 }, [bad(500), bad(500), good]),
+    outlier('one host of ten per cent', { consecutive_5xx: 2, max_ejection_percent: undefined }, [
+      bad(500),
+      bad(500),
+      good,
+    ]),
+    outlier('one host, always', { consecutive_5xx: 2, max_ejection_percent: 0, always_eject_one_host: true }, [
+      bad(500),
+      bad(500),
+      good,
+    ]),
+    outlier('panic brings it back', { consecutive_5xx: 2 }, [bad(500), bad(500), good], {
+      common_lb_config: { healthy_panic_threshold: { value: 50 } },
+    }),
+    outlier('gateway failures', { consecutive_gateway_failure: 2, enforcing_consecutive_gateway_failure: 100 }, [
+      bad(502),
+      bad(504),
+      good,
+    ]),
+    outlier(
+      '500 is no gateway failure',
+      { consecutive_gateway_failure: 2, enforcing_consecutive_gateway_failure: 100 },
+      [bad(500), bad(500), good],
+    ),
+    outlier('gateway failures are not enforced unless asked for', { consecutive_gateway_failure: 2 }, [
+      bad(502),
+      bad(502),
+      good,
+    ]),
+    outlier('a connection that is closed', { consecutive_5xx: 2 }, [
+      get('/', replies('CLOSE')),
+      get('/', replies('CLOSE')),
+      good,
+    ]),
+    outlier(
+      'split: a connection that is closed',
+      { consecutive_5xx: 2, consecutive_local_origin_failure: 1, split_external_local_origin_errors: true },
+      [get('/', replies('CLOSE')), good],
+    ),
+    outlier(
+      'split: answers count apart',
+      { consecutive_5xx: 2, consecutive_local_origin_failure: 1, split_external_local_origin_errors: true },
+      [bad(500), bad(500), good],
+    ),
+    outlier('gRPC that is unavailable', { consecutive_5xx: 2 }, grpcCalls(14)),
+    outlier('gRPC that denies', { consecutive_5xx: 2 }, grpcCalls(7)),
+  ];
+}
+
+function grpcCalls(status: number): string[] {
+  const call = (code: number) =>
+    send(
+      'POST',
+      '/s/m',
+      `content-type: application/grpc|te: trailers|${replies(answer(200, `content-type: application/grpc|grpc-status: ${code}`))}`,
+      'x',
+    );
+  return [call(status), call(status), call(0)];
+}

@@ -101,8 +101,8 @@ function clusterText(pool: ClusterPool, isFixed: (name: string) => boolean): str
       ['sub_zone', locality.subzone],
       ['canary', 'false'],
       ['priority', priority],
-      ['success_rate', -1],
-      ['local_origin_success_rate', -1],
+      ['success_rate', host.outlier?.answers.rate ?? -1],
+      ['local_origin_success_rate', host.outlier?.connects.rate ?? -1],
     ];
     for (const [name, value] of told) out += line(`${at}::${name}::${value}`);
   }

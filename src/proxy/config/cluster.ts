@@ -2,7 +2,6 @@ import { hash } from 'node:crypto';
 import { toBinary } from '@bufbuild/protobuf';
 import type { Cluster as ClusterMessage } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import type { OutlierDetection } from '../../xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js';
 import type { HttpProtocolOptions } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { compileBalancing } from './balancing.ts';
@@ -12,8 +11,9 @@ import { durationMs, type Field, messageName, unpack, words } from './field.ts';
 import { compileHealthChecks } from './health-check.ts';
 import { compileHttp2Options } from './http2-options.ts';
 import { metadataOf, originOf } from './origin.ts';
+import { compileOutlier } from './outlier.ts';
 import { noReferences, type References } from './references.ts';
-import type { Cluster, Outlier } from './table.ts';
+import type { Cluster } from './table.ts';
 import { compileUpstreamTls } from './tls.ts';
 
 const known = words(`transport_socket_matches name alt_stat_name type eds_cluster_config connect_timeout
@@ -72,7 +72,7 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
     keepalive: message.upstreamConnectionOptions?.tcpKeepalive
       ? { idleSeconds: message.upstreamConnectionOptions.tcpKeepalive.keepaliveTime ?? 7200 }
       : null,
-    outlier: message.outlierDetection ? compileOutlier(message.outlierDetection) : null,
+    outlier: message.outlierDetection ? compileOutlier(field.at('outlier_detection'), message.outlierDetection) : null,
     healthCheck: compileHealthChecks(field, message.healthChecks),
     forgetsHealthyHosts: message.ignoreHealthOnHostRemoval,
     closesUnhealthy: message.closeConnectionsOnHostHealthFailure,
@@ -141,23 +141,6 @@ function compileDns(message: ClusterMessage): Cluster['dns'] {
     respectsTtl: message.respectDnsTtl,
     failureRefreshMs: durationMs(message.dnsFailureRefreshRate?.baseInterval, refreshMs),
     family: families[message.dnsLookupFamily] ?? 'v6First',
-  };
-}
-
-/** Defaults as Envoy documents them for OutlierDetection. */
-function compileOutlier(message: OutlierDetection): Outlier {
-  const baseEjectionMs = durationMs(message.baseEjectionTime, 30_000);
-  return {
-    consecutive5xx: message.consecutive5xx ?? 5,
-    consecutiveGatewayFailure: message.consecutiveGatewayFailure ?? 5,
-    enforcing5xxPercent: message.enforcingConsecutive5xx ?? 100,
-    enforcingGatewayPercent: message.enforcingConsecutiveGatewayFailure ?? 0,
-    intervalMs: durationMs(message.interval, 10_000),
-    baseEjectionMs,
-    maxEjectionMs: Math.max(baseEjectionMs, durationMs(message.maxEjectionTime, 300_000)),
-    maxEjectionPercent: message.maxEjectionPercent ?? 10,
-    splitExternalLocal: message.splitExternalLocalOriginErrors,
-    consecutiveLocalOrigin: message.consecutiveLocalOriginFailure ?? 5,
   };
 }
 

@@ -8,6 +8,7 @@ import { output } from '../net/output.ts';
 import { RetriedCounters } from '../telemetry/counters.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import { type Host, undeliveredProtocol } from '../upstream/host.ts';
+import { outcomeOf, outcomeOfGrpc } from '../upstream/outcome.ts';
 import type { ResetReason, UpstreamCall, UpstreamStream } from '../upstream/upstream-call.ts';
 import type { ActiveExchange, BodyTaker } from './active-exchange.ts';
 import { failureReply } from './failure-reply.ts';
@@ -187,7 +188,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     else counters.upstreamRqTimeout++;
     if (this.host !== null) {
       this.host.counters.rqTimeout++;
-      this.pool!.report(this.host, 'gatewayFailure');
+      this.pool!.report(this.host, 'timeout');
     }
     if (exchange.responded) {
       exchange.addFlag('UT');
@@ -344,6 +345,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.phase = 'sent';
     this.everSent = true;
     this.slow?.stop();
+    if (this.pool!.judgesConnects) this.pool!.report(connection.host, 'connected');
     exchange.upstreamLocal = connection.local;
     noteAttempted(exchange, connection.host.address);
     exchange.upstream = connection.facts;
@@ -457,10 +459,11 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     else host.counters.rqSuccess++;
     if (this.pool!.config.healthCheck !== null && block.get('x-envoy-immediate-health-check-fail') !== null)
       this.pool!.failNow(host);
-    this.pool!.report(
-      host,
-      status >= 500 ? (status === 502 || status === 503 || status === 504 ? 'gatewayFailure' : 'error5xx') : 'success',
-    );
+    if (this.pool!.judgesAnswers) {
+      // A call of gRPC tells how it went at its end.
+      if (!exchange.grpc) this.pool!.report(host, outcomeOf(status));
+      else if (endStream) this.pool!.report(host, outcomeOfGrpc(block));
+    }
     if (
       (status >= 500 || endStream) &&
       exchange.upstreamMtls &&
@@ -527,6 +530,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const { exchange } = this;
     exchange.upstreamEndTick = output.tick;
     exchange.trailers = trailers;
+    if (trailers !== null && this.host !== null && this.pool!.judgesAnswers && exchange.grpc)
+      this.pool!.report(this.host, outcomeOfGrpc(trailers));
     if (this.pausedUpstream) {
       this.pausedUpstream = false;
       this.connection!.release();
@@ -575,7 +580,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       return;
     }
     host.counters.rqError++;
-    this.pool!.report(host, reason === 'protocol error' ? 'gatewayFailure' : 'localOrigin');
+    if (reason !== 'overflow') this.pool!.report(host, 'connectFailure');
     if (exchange.responded) {
       exchange.addFlag('UC');
       exchange.details = `upstream_reset_after_response_started{${reason.replaceAll(' ', '_')}}`;

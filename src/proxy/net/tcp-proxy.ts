@@ -145,7 +145,7 @@ export class TcpRelay implements TcpSession {
       onDrain() {},
       onClose: (error) => {
         if (connected) return;
-        pool.report(host, 'localOrigin');
+        pool.report(host, (error as { timedOut?: boolean } | null)?.timedOut ? 'timeout' : 'connectFailure');
         pool.counters.upstreamCxConnectFail++;
         host.counters.cxConnectFail++;
         if ((error as { timedOut?: boolean } | null)?.timedOut === true) pool.counters.upstreamCxConnectTimeout++;
@@ -204,7 +204,7 @@ export class TcpRelay implements TcpSession {
   private onConnected(): void {
     const upstream = this.remote!;
     const { socket } = upstream;
-    this.pool!.report(this.host!, 'success');
+    this.pool!.report(this.host!, 'relayed');
     const { counters } = this.pool!;
     counters.upstreamCxConnectMs ??= new Histogram();
     counters.upstreamCxConnectMs.add(performance.now() - this.dialTick);

@@ -41,6 +41,7 @@ export class ClusterPool extends Membership {
       counters.healthCheck ??= new HealthCheckCounters();
       this.checks = new HealthChecks(config, config.healthCheck, secrets, counters.healthCheck, {
         changed: (host) => this.onHealth(host),
+        well: (host) => this.onWell(host),
         get hasTraffic() {
           return counters.upstreamCxTotal > 0;
         },
@@ -283,7 +284,7 @@ export class ClusterPool extends Membership {
   /** No longer configured: idle connections go now, busy ones when their response is complete. */
   retire(): void {
     this.closed = true;
-    this.endResolution();
+    this.endDetection();
     this.checks?.stop();
     for (const host of this.hosts.values()) {
       host.removed = true;

@@ -9,6 +9,8 @@ import { Host } from './host.ts';
 export interface HealthWatch {
   /** A host's health is another than before. */
   changed(host: Host): void;
+  /** A check has found it well, as before or anew. */
+  well(host: Host): void;
   /** Whether the cluster has ever had traffic: else it is asked about rarely. */
   readonly hasTraffic: boolean;
 }
@@ -138,6 +140,7 @@ class Session {
     this.first = false;
     this.#host.checkPending = false;
     if (this.#host.healthState !== before) this.#watch.changed(this.#host);
+    if (ok) this.#watch.well(this.#host);
     this.#timer = setTimeout(() => this.#ask(), this.#nextMs(ok, pending)).unref();
   }
 

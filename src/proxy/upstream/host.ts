@@ -3,6 +3,7 @@ import { HostCounters } from '../telemetry/counters.ts';
 import { type DialTarget, SessionCache } from './dial.ts';
 import type { Http1Upstream } from './http1-upstream.ts';
 import type { Http2Upstream } from './http2-upstream.ts';
+import type { OutlierRecord } from './outlier.ts';
 import type { PooledConnection } from './upstream-call.ts';
 
 /** One endpoint of a cluster while the proxy knows it: its connections, its load, and how it has behaved. */
@@ -25,11 +26,12 @@ export class Host {
   speaks: 'http1' | null = null;
   /** No longer an endpoint: what is under way ends, nothing new begins. */
   removed = false;
-  /** Tick until which outlier detection keeps it out; 0 when it is in. */
+  /** Tick until which outlier detection keeps it out; 0 when it is in, infinite until that lets it back. */
   ejectedUntilTick = 0;
+  /** Null before the first report. */
+  outlier: OutlierRecord | null = null;
   /** Tick until which requests rather go elsewhere, since it took none lately; 0 when it is as good as any. */
   shunnedUntilTick = 0;
-  ejections = 0;
   /** Relays of bytes that use it. */
   readonly relays: Set<{ destroy(): void }> = new Set();
   /** What active checks say; null where there are none. */
@@ -42,9 +44,6 @@ export class Host {
   /** Discovery no longer tells of it; it stays while its check passes. */
   leaving = false;
   readonly counters: HostCounters = new HostCounters();
-  consecutive5xx = 0;
-  consecutiveGatewayFailure = 0;
-  consecutiveLocalOrigin = 0;
   /** When it came, or recovered. */
   sinceTick: number = performance.now();
   /** Tick of the last use, for hosts that come and go (original destination). */

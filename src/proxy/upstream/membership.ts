@@ -101,6 +101,7 @@ export abstract class Membership {
         continue;
       }
       this.checks?.remove(host);
+      this.outlier?.forget(host);
       this.hosts.delete(key);
       host.removed = true;
       this.closeIdle(host);
@@ -116,7 +117,8 @@ export abstract class Membership {
     if (this.byName && !this.resolution.asked) this.resolution.ask(config);
   }
 
-  protected endResolution(): void {
+  protected endDetection(): void {
+    this.outlier?.stop();
     this.resolution.closed = true;
   }
 
@@ -132,6 +134,11 @@ export abstract class Membership {
   /** False while DNS is asked for names of which nothing is known yet, and before every host was checked once. */
   get warm(): boolean {
     return (this.resolution.settled || this.hosts.size > 0) && (this.checks?.firstRoundOver ?? true);
+  }
+
+  /** A check has found the host well. */
+  protected onWell(host: Host): void {
+    this.outlier?.foundWell(host, performance.now());
   }
 
   /** A host's health is another than before. */
@@ -232,6 +239,15 @@ export abstract class Membership {
     this.checks?.failNow(host);
   }
 
+  get judgesAnswers(): boolean {
+    return this.outlier !== null;
+  }
+
+  /** Connects are judged apart from answers. */
+  get judgesConnects(): boolean {
+    return this.outlier !== null && this.config.outlier!.splitExternalLocal;
+  }
+
   report(host: Host, outcome: Outcome): void {
     if (this.outlier === null) return;
     host.lastUsedTick = output.tick;
@@ -261,7 +277,6 @@ export abstract class Membership {
       for (const [key, host] of this.hosts)
         if (host.active === 0 && host.connections === 0 && now - host.lastUsedTick > passingHostMs)
           this.hosts.delete(key);
-    this.outlier?.review(now);
     if (this.startsSlowly(now)) this.repick();
     if (this.byName) this.resolution.review(this.config, now);
   }

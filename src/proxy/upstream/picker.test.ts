@@ -1,11 +1,10 @@
 import test from 'ava';
 import fc from 'fast-check';
 import type { Cluster } from '../config/table.ts';
-import { ClusterCounters, OutlierCounters } from '../telemetry/counters.ts';
+import { ClusterCounters } from '../telemetry/counters.ts';
 import { clusterOf, endpointOf } from '../testing/tables.ts';
 import { xxHash64 } from './balance/xxhash.ts';
 import { Host, hostKey } from './host.ts';
-import { OutlierDetection } from './outlier.ts';
 import { type HostGroup, makePicker } from './picker.ts';
 
 function group(
@@ -109,46 +108,6 @@ test('a host that was tried is avoided while there is another', (t) => {
   for (let i = 0; i < 200; i++)
     if (picker.pick({ hash: null, avoid: [hosts.hosts[0]], subset: null }) === hosts.hosts[1]) avoided++;
   t.true(avoided >= 195);
-});
-
-test('a host that fails in a row is ejected for a growing time, and not too many are', (t) => {
-  const { hosts } = group([1, 1, 1]);
-  let changes = 0;
-  const settings = {
-    consecutive5xx: 3,
-    consecutiveGatewayFailure: 0,
-    enforcing5xxPercent: 100,
-    enforcingGatewayPercent: 0,
-    intervalMs: 1000,
-    baseEjectionMs: 1000,
-    maxEjectionMs: 10_000,
-    maxEjectionPercent: 34,
-    splitExternalLocal: false,
-    consecutiveLocalOrigin: 5,
-  };
-  const counters = new OutlierCounters();
-  const outlier = new OutlierDetection(
-    settings,
-    () => hosts,
-    () => changes++,
-    counters,
-  );
-  const fail = (at: number, host = hosts[0], times = 3) => {
-    for (let i = 0; i < times; i++) outlier.report(host, 'error5xx', at);
-  };
-  fail(0, hosts[0], 2);
-  outlier.report(hosts[0], 'success', 0);
-  fail(0, hosts[0], 2);
-  t.is(hosts[0].ejectedUntilTick, 0);
-  fail(0, hosts[0], 1);
-  t.is(hosts[0].ejectedUntilTick, 1000);
-  fail(0, hosts[1]);
-  t.is(hosts[1].ejectedUntilTick, 0);
-  outlier.review(1000);
-  t.is(hosts[0].ejectedUntilTick, 0);
-  t.is(changes, 2);
-  fail(1000);
-  t.is(hosts[0].ejectedUntilTick, 3000);
 });
 
 test('degraded hosts take what healthy ones cannot, and an excluded one counts for neither', (t) => {

@@ -177,6 +177,7 @@ export function makePicker(
   const available = levels.reduce((sum, { health, degradation }) => sum + health + degradation, 0);
   const panic = levels.map((level) => available < 100 && inPanic(level, threshold));
   const loads = loadsOf(levels, panic);
+  const keyed = isKeyed(cluster);
   const shares: Share[] = [];
   let upTo = 0;
   const share = (load: number, inPanicNow: boolean, chosen: Source | null) => {
@@ -187,11 +188,15 @@ export function makePicker(
   };
   for (const [i, level] of levels.entries())
     share(loads.healthy[i], panic[i], sourceOf(cluster, level, panic[i] ? level.hosts : level.healthy, now));
+  // Rings and tables hold the healthy alone, also for what is meant for the degraded (Envoy: ThreadAwareLoadBalancerBase).
   for (const [i, level] of levels.entries())
-    share(loads.degraded[i], panic[i], sourceOf(cluster, level, panic[i] ? level.hosts : level.degraded, now));
+    share(
+      loads.degraded[i],
+      panic[i],
+      sourceOf(cluster, level, panic[i] ? level.hosts : keyed ? level.healthy : level.degraded, now),
+    );
   const single = shares.length === 1 && !shares[0].panic ? shares[0].source : null;
   const only = single !== null && single.places.length === 1 ? single.places[0].balance : null;
-  const keyed = isKeyed(cluster);
 
   function draw(hash: bigint | null, attempt: number): Host | null {
     if (only !== null) return only.choose(hash, attempt);

@@ -152,17 +152,43 @@ export interface Endpoint {
   } | null;
 }
 
+/** Envoy: OutlierDetection. Numbers of 0 switch a kind off. */
 export interface Outlier {
   readonly consecutive5xx: number;
   readonly consecutiveGatewayFailure: number;
-  readonly enforcing5xxPercent: number;
-  readonly enforcingGatewayPercent: number;
+  readonly consecutiveLocalOrigin: number;
+  /** How many per cent of what is detected have consequences. */
+  readonly enforcingPercent: {
+    readonly Consecutive5xx: number;
+    readonly ConsecutiveGatewayFailure: number;
+    readonly ConsecutiveLocalOriginFailure: number;
+    readonly SuccessRate: number;
+    readonly LocalOriginSuccessRate: number;
+    readonly FailurePercentage: number;
+    readonly LocalOriginFailurePercentage: number;
+  };
+  readonly successRate: {
+    readonly minimumHosts: number;
+    readonly requestVolume: number;
+    /** By how many standard deviations a host may stay behind the average. */
+    readonly stdevFactor: number;
+  };
+  readonly failurePercentage: {
+    readonly minimumHosts: number;
+    readonly requestVolume: number;
+    readonly thresholdPercent: number;
+  };
   readonly intervalMs: number;
   readonly baseEjectionMs: number;
   readonly maxEjectionMs: number;
+  readonly maxEjectionJitterMs: number;
   readonly maxEjectionPercent: number;
+  /** One host may be out, whatever the percentage says. */
+  readonly alwaysEjectsOne: boolean;
+  /** What happens on the way to a host is judged apart from its answers. */
   readonly splitExternalLocal: boolean;
-  readonly consecutiveLocalOrigin: number;
+  /** A health check that passes ends an ejection. */
+  readonly checksLetBack: boolean;
 }
 
 export interface UpstreamTls extends TlsSettings {
