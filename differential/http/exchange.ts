@@ -31,7 +31,7 @@ function overHttp1(port: number, request: string): Promise<Answer> {
     resolve(answer);
   };
   const look = () => {
-    const answer = parse(text, request.startsWith('HEAD '), closed);
+    const answer = parse(text, request, closed);
     if (answer !== null) done(answer);
   };
   socket.on('data', (bytes: Buffer) => {
@@ -47,7 +47,11 @@ function overHttp1(port: number, request: string): Promise<Answer> {
   return promise;
 }
 
-function parse(text: string, headOnly: boolean, closed: boolean): Answer | null {
+/** What is asked through a tunnel right behind its CONNECT is answered behind the tunnel's own answer. */
+function parse(text: string, request: string, closed: boolean): Answer | null {
+  const headOnly = request.startsWith('HEAD ');
+  const tunnels = request.startsWith('CONNECT ');
+  const inner = tunnels && request.indexOf('\r\n\r\n') + 4 < request.length;
   const headers: string[] = [];
   let at = 0;
   for (;;) {
@@ -58,6 +62,12 @@ function parse(text: string, headOnly: boolean, closed: boolean): Answer | null 
     const start = headEnd + 4;
     if (status.startsWith('1') && status !== '101') {
       headers.push(status, ...fields.map(lowerName).sort());
+      at = start;
+      continue;
+    }
+    if (tunnels && status.startsWith('2') && at === 0) {
+      headers.push(status, ...fields.map(lowerName).sort());
+      if (!inner) return { status, headers, body: '' };
       at = start;
       continue;
     }

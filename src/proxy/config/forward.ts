@@ -1,26 +1,35 @@
 import { compileReplace } from '../../lib/regex.ts';
 import type { Metadata as MetadataMessage } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type {
+  InternalRedirectPolicy,
   RetryPolicy as RetryPolicyMessage,
   RouteAction,
   RouteAction_HashPolicy,
   RouteAction_RequestMirrorPolicy,
   WeightedCluster as WeightedClusterMessage,
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import { RetryPolicySchema, RouteActionSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import {
+  InternalRedirectPolicySchema,
+  RetryPolicySchema,
+  RouteAction_UpgradeConfig_ConnectConfigSchema,
+  RouteActionSchema,
+} from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { AllowListedRoutesConfigSchema } from '../../xds/gen/envoy/extensions/internal_redirect/allow_listed_routes/v3/allow_listed_routes_config_pb.js';
+import { PreviousRoutesConfigSchema } from '../../xds/gen/envoy/extensions/internal_redirect/previous_routes/v3/previous_routes_config_pb.js';
+import { SafeCrossSchemeConfigSchema } from '../../xds/gen/envoy/extensions/internal_redirect/safe_cross_scheme/v3/safe_cross_scheme_config_pb.js';
 import type { RegexMatchAndSubstitute } from '../../xds/gen/envoy/type/matcher/v3/regex_pb.js';
 import { millionths } from './fault.ts';
-import { durationMs, type Field, words } from './field.ts';
+import { durationMs, type Field, messageName, unpack, words } from './field.ts';
 import { compileMutation } from './header-mutation.ts';
 import { compileRouteFilters } from './http-filters.ts';
 import { compileRateLimits } from './rate-limit.ts';
 import { compileHeader } from './string-match.ts';
-import type { Forward, HashPolicy, RetryPolicy, RouteFilters, WeightedCluster } from './table.ts';
+import type { Forward, HashPolicy, InternalRedirect, RetryPolicy, RouteFilters, WeightedCluster } from './table.ts';
 
 const known =
   words(`cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite
   host_rewrite_literal host_rewrite_header host_rewrite_path_regex auto_host_rewrite append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies
-  metadata_match hash_policy upgrade_configs max_grpc_timeout grpc_timeout_offset max_stream_duration rate_limits include_vh_rate_limits priority`);
+  metadata_match hash_policy upgrade_configs internal_redirect_policy max_grpc_timeout grpc_timeout_offset max_stream_duration rate_limits include_vh_rate_limits priority`);
 const knownRetry = words(`retry_on num_retries per_try_timeout retry_host_predicate host_selection_retry_max_attempts
   retriable_status_codes retriable_headers retriable_request_headers retry_back_off retry_priority`);
 const notFoundStatus = [503, 404, 500] as const;
@@ -72,10 +81,57 @@ export function compileForward(field: Field, action: RouteAction, inherited: Inh
       action.upgradeConfigs.length > 0
         ? new Set(action.upgradeConfigs.filter((u) => u.enabled !== false).map((u) => u.upgradeType.toLowerCase()))
         : null,
+    terminatesConnect: compileConnect(field, action),
+    internalRedirect: action.internalRedirectPolicy
+      ? compileInternalRedirect(field.at('internal_redirect_policy'), action.internalRedirectPolicy)
+      : null,
     rateLimits: compileRateLimits(field, action.rateLimits),
     includesHostRateLimits: action.includeVhRateLimits ?? false,
     clustersHaveFilters: clusters.some((cluster) => cluster.filters !== null),
     clusterNotFoundStatus: notFoundStatus[action.clusterNotFoundResponseCode] ?? 503,
+  };
+}
+
+function compileConnect(field: Field, { upgradeConfigs }: RouteAction): boolean {
+  let terminates = false;
+  for (const [i, { upgradeType, connectConfig }] of upgradeConfigs.entries()) {
+    if (!connectConfig) continue;
+    const at = field.at('upgrade_configs', i);
+    if (upgradeType.toUpperCase() !== 'CONNECT') at.at('connect_config').fail('is for CONNECT only');
+    at.at('connect_config').only(RouteAction_UpgradeConfig_ConnectConfigSchema, connectConfig, new Set());
+    terminates = true;
+  }
+  return terminates;
+}
+
+const knownInternal = words(
+  'max_internal_redirects redirect_response_codes predicates allow_cross_scheme_redirect response_headers_to_copy',
+);
+
+function compileInternalRedirect(field: Field, message: InternalRedirectPolicy): InternalRedirect {
+  field.only(InternalRedirectPolicySchema, message, knownInternal);
+  let avoidsPreviousRoutes = false;
+  let allowedRoutes: Set<string> | null = null;
+  let onlySafely = false;
+  for (const [i, predicate] of message.predicates.entries()) {
+    const at = field.at('predicates', i).at('typed_config');
+    const { typedConfig: any } = predicate;
+    const name = any ? messageName(any) : '';
+    if (name === PreviousRoutesConfigSchema.typeName) avoidsPreviousRoutes = true;
+    else if (name === AllowListedRoutesConfigSchema.typeName)
+      allowedRoutes = new Set(unpack(at, any!, AllowListedRoutesConfigSchema)?.allowedRouteNames);
+    else if (name === SafeCrossSchemeConfigSchema.typeName) onlySafely = true;
+    else at.fail(`type ${name} is not supported`);
+  }
+  const statuses = message.redirectResponseCodes.filter((status) => [301, 302, 303, 307, 308].includes(status));
+  return {
+    max: message.maxInternalRedirects ?? 1,
+    statuses: new Set(message.redirectResponseCodes.length > 0 ? statuses : [302]),
+    crossesScheme: message.allowCrossSchemeRedirect,
+    onlySafely,
+    copies: message.responseHeadersToCopy.map((name) => name.toLowerCase()),
+    avoidsPreviousRoutes,
+    allowedRoutes,
   };
 }
 

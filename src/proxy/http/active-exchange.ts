@@ -113,6 +113,9 @@ export class ActiveExchange implements Exchange {
   responseChanges: HeaderMutation[] | null = null;
   /** The cluster drawn by weight, when filters had to know it before forwarding; null otherwise. */
   weighted: WeightedCluster | null = null;
+  /** Redirects that were followed here, and the routes they left; null without any. */
+  redirects = 0;
+  visited: Route[] | null = null;
   /** A balancer's, not a user's. */
   healthCheck = false;
   requestComplete = false;

@@ -2,7 +2,7 @@ import { type HeaderBlock, returnBlock } from '../codec/header-block.ts';
 import { edit } from '../codec/header-edit.ts';
 import { knownId } from '../codec/header-names.ts';
 import { lastHead } from '../codec/http1.ts';
-import type { Forward, RetryPolicy, WeightedCluster } from '../config/table.ts';
+import type { Forward, InternalRedirect, RetryPolicy, WeightedCluster } from '../config/table.ts';
 import type { Address } from '../net/connection.ts';
 import { output } from '../net/output.ts';
 import { RetriedCounters } from '../telemetry/counters.ts';
@@ -15,9 +15,11 @@ import { failureReply } from './failure-reply.ts';
 import { finish } from './finish.ts';
 import { requestHash } from './hash-policy.ts';
 import { HeldBody } from './held-body.ts';
+import { followRedirect } from './internal-redirect.ts';
 import { localReply } from './local-reply.ts';
 import { matchesHeader } from './match.ts';
 import { startMirrors } from './mirror.ts';
+import { serveAgain } from './pipeline.ts';
 import { editRequest, outgoing } from './request-headers.ts';
 import { editResponse } from './response-headers.ts';
 import { backoffMs, mayRepeat, retriesReset, retriesResponse, undeliveredBackoffMs } from './retry.ts';
@@ -98,9 +100,10 @@ export class Forwarding implements UpstreamStream, BodyTaker {
 
   start(): void {
     const { exchange, forward } = this;
-    this.upgrading = exchange.request.upgrade && exchange.request.find(upgradeId) >= 0;
+    const { request, method } = exchange;
+    this.upgrading = method === 'CONNECT' || (request.upgrade && request.find(upgradeId) >= 0);
     if (this.upgrading) {
-      const protocol = (exchange.request.get('upgrade') ?? '').toLowerCase();
+      const protocol = method === 'CONNECT' ? 'connect' : (request.get('upgrade') ?? '').toLowerCase();
       // Offers of HTTP/2 in clear text may be ignored (RFC 9110 §7.8), anything else must be allowed.
       if (protocol === 'h2c') this.upgrading = false;
       else if (!(forward.upgrades ?? exchange.manager.upgrades).has(protocol)) {
@@ -228,7 +231,10 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.attemptTick = output.tick;
     exchange.attemptTick = output.tick;
     this.phase = 'connecting';
-    const connection = pool.acquire(host, this, exchange.authority, fresh, exchange.protocol === 'HTTP/2');
+    const connection =
+      this.forward.terminatesConnect && exchange.method === 'CONNECT'
+        ? pool.acquireRaw(host, this)
+        : pool.acquire(host, this, exchange.authority, fresh, exchange.protocol === 'HTTP/2');
     if (connection === null) {
       this.leaveHost();
       this.answerOverflow();
@@ -351,7 +357,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     exchange.upstream = connection.facts;
     exchange.upstreamSendTick = output.tick;
     editRequest(exchange, exchange.virtualHost!, exchange.route!, forward, this.weighted!, this.host!.endpoint.host);
-    if (this.upgrading) outgoing.upgrade = request.get('upgrade') ?? '';
+    if (this.upgrading && exchange.method !== 'CONNECT') outgoing.upgrade = request.get('upgrade') ?? '';
     const headBytes = connection.sendHead(outgoing);
     exchange.upstreamFieldCount = lastHead.fields;
     exchange.upstreamHeadBytes += headBytes;
@@ -371,7 +377,13 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private repeatable(): boolean {
     const { forward, exchange } = this;
     // A mesh peer may answer that it could not deliver the request.
-    return forward.retry !== null || forward.mirrors.length > 0 || exchange.upstreamMtls || mayRepeat(exchange.method);
+    return (
+      forward.retry !== null ||
+      forward.internalRedirect !== null ||
+      forward.mirrors.length > 0 ||
+      exchange.upstreamMtls ||
+      mayRepeat(exchange.method)
+    );
   }
 
   private endRequest(): void {
@@ -403,6 +415,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   }
 
   onRequestEnd(): void {
+    if (this.phase === 'tunnel') this.connection!.sendEnd(null);
     if (this.phase === 'sent' || this.phase === 'responding') this.endRequest();
     this.startRouteTimer();
   }
@@ -474,6 +487,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       returnBlock(block);
       return;
     }
+    if (forward.internalRedirect?.statuses.has(status) && this.redirected(forward.internalRedirect, block)) return;
     if (forward.retry !== null && retriesResponse(forward.retry, block)) {
       if (this.mayRetry(true)) {
         const { counters } = this.pool!;
@@ -494,7 +508,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const serviceMs = Math.floor(exchange.upstreamFirstByteTick - this.attemptTick);
     editResponse(exchange, block, edit, this.weighted, serviceMs);
     if (this.madeCookie !== null) edit.add('set-cookie', this.madeCookie);
-    if (status === 101 && this.upgrading) {
+    if (this.upgrading && (status === 101 || (exchange.method === 'CONNECT' && status < 300))) {
       this.openTunnel(block);
       return;
     }
@@ -503,12 +517,32 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     exchange.responseHeaderBytes = exchange.stream.sendHead(status, block, edit, body);
   }
 
+  /** The request goes where the response sends it, with all of its body, or not at all. */
+  private redirected(policy: InternalRedirect, block: HeaderBlock): boolean {
+    const { exchange, pool } = this;
+    const whole = exchange.requestComplete && (this.retains || exchange.requestFraming === 'none');
+    if (exchange.method === 'CONNECT' || !whole || !followRedirect(exchange, policy, block)) {
+      pool!.counters.upstreamInternalRedirectFailedTotal++;
+      return false;
+    }
+    pool!.counters.upstreamInternalRedirectSucceededTotal++;
+    returnBlock(block);
+    const pieces = exchange.requestFraming === 'none' || exchange.method === 'GET' ? [] : (this.held?.pieces ?? []);
+    if (pieces.length === 0) exchange.requestFraming = 'none';
+    this.dropConnection();
+    this.close();
+    serveAgain(exchange, pieces);
+    return true;
+  }
+
   private openTunnel(block: HeaderBlock): void {
     const { exchange } = this;
     this.phase = 'tunnel';
-    edit.add('connection', 'upgrade');
-    edit.add('upgrade', block.get('upgrade') ?? '');
-    exchange.responseHeaderBytes = exchange.stream.sendHead(101, block, edit, 'none');
+    if (block.status === 101) {
+      edit.add('connection', 'upgrade');
+      edit.add('upgrade', block.get('upgrade') ?? '');
+    } else edit.remove('content-length');
+    exchange.responseHeaderBytes = exchange.stream.sendHead(block.status, block, edit, 'none');
     if (exchange.manager.logOptions.onConnected)
       exchange.plane.telemetry.during(exchange, 'DownstreamTunnelSuccessfullyEstablished');
     exchange.stream.startTunnel();

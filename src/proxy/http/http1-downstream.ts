@@ -306,6 +306,7 @@ export class Http1Downstream implements Receiver, ServerStream {
     // An answer before the end of the request, and one to a refused upgrade, ends the connection, as with Envoy.
     if ((this.phase === 'body' && exchange.details !== 'via_upstream') || exchange.lastOfConnection)
       this.lastResponse = true;
+    if (exchange.method === 'CONNECT' && status >= 300) this.lastResponse = true;
     if (status !== 101 && exchange.request.upgrade && exchange.method !== 'CONNECT' && !offersHttp2(exchange))
       this.lastResponse = true;
     if (this.connection.mustEnd()) this.lastResponse = true;

@@ -5,7 +5,7 @@
  *       → redirect, direct answer or forward → relay → finish
  */
 import { taken } from '../net/overload.ts';
-import type { ActiveExchange } from './active-exchange.ts';
+import type { ActiveExchange, BodyTaker } from './active-exchange.ts';
 import { fromInside } from './client-address.ts';
 import { runFilters } from './filters/chain.ts';
 import { Forwarding } from './forward.ts';
@@ -52,6 +52,20 @@ export function runPipeline(exchange: ActiveExchange): void {
   runFilters(exchange, 0, serve);
 }
 
+/** Runs the filters for a request whose route is another than before; its body, all of which has come, goes after it. */
+export function serveAgain(exchange: ActiveExchange, body: readonly Buffer[]): void {
+  exchange.taker = null;
+  exchange.responseChanges = null;
+  const completes = body.length > 0;
+  if (completes) exchange.requestComplete = false;
+  runFilters(exchange, 0, serve);
+  const taker = () => exchange.taker as BodyTaker | null;
+  for (const piece of body) taker()?.onRequestBody(piece, 0, piece.length);
+  if (!completes) return;
+  exchange.requestComplete = true;
+  taker()?.onRequestEnd();
+}
+
 /** Takes port and trailing dot off the authority, as configured, for all that follows (Envoy: strip_any_host_port). */
 function stripAuthority(exchange: ActiveExchange): void {
   const { stripPort, stripTrailingDot } = exchange.manager;
@@ -77,6 +91,10 @@ function serve(exchange: ActiveExchange): void {
       'location',
       `https://${exchange.authority.replace(/:\d+$/, '')}${exchange.path}`,
     ]);
+    return;
+  }
+  if (exchange.method === 'CONNECT' && !(route.forward?.upgrades ?? exchange.manager.upgrades).has('connect')) {
+    localReply(exchange, 403, '', 'upgrade_failed');
     return;
   }
   if (route.redirect !== null) {

@@ -108,6 +108,8 @@ export function forwardOf(cluster: string, overrides: Partial<Forward> = {}): Fo
     hash: [],
     mirrors: [],
     upgrades: null,
+    terminatesConnect: false,
+    internalRedirect: null,
     rateLimits: [],
     includesHostRateLimits: false,
     clustersHaveFilters: false,

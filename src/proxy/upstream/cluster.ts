@@ -9,6 +9,7 @@ import type { Host } from './host.ts';
 import { Http1Upstream } from './http1-upstream.ts';
 import { Http2Upstream } from './http2-upstream.ts';
 import { Membership } from './membership.ts';
+import { RawUpstream } from './raw-upstream.ts';
 import type { PooledConnection, UpstreamCall, UpstreamStream } from './upstream-call.ts';
 
 const maxIdlePerHost = 1024;
@@ -115,6 +116,20 @@ export class ClusterPool extends Membership {
     return 'waiting';
   }
 
+  /** The same for a connection in bytes, which serves one request; it does not wait where there are too many. */
+  acquireRaw(host: Host, stream: UpstreamStream): UpstreamCall | null {
+    const { circuit } = this.config;
+    this.counters.upstreamRqPendingTotal++;
+    if (this.connections >= circuit.maxConnections || this.dialing >= circuit.maxPending) {
+      this.counters.upstreamCxOverflow++;
+      return null;
+    }
+    this.begin(host);
+    const connection = new RawUpstream(this, host, stream);
+    host.open.add(connection);
+    return connection;
+  }
+
   private speaksHttp2(host: Host, callerHttp2: boolean): boolean {
     const { http } = this.config;
     if (http === 'http1') return false;
@@ -160,12 +175,16 @@ export class ClusterPool extends Membership {
     return null;
   }
 
-  private open(host: Host, stream: UpstreamStream, authority: string, http2: boolean): UpstreamCall {
+  private begin(host: Host): void {
     this.connections++;
     this.dialing++;
     host.connections++;
     host.counters.cxTotal++;
     this.counters.upstreamCxTotal++;
+  }
+
+  private open(host: Host, stream: UpstreamStream, authority: string, http2: boolean): UpstreamCall {
+    this.begin(host);
     if (!http2) {
       this.counters.upstreamCxHttp1Total++;
       const connection = new Http1Upstream(this, host, stream, authority);

@@ -39,6 +39,7 @@ export class Http1Upstream extends UpstreamConnection implements DialReceiver, U
   private requestDone = false;
   private chunked = false;
   private headRequest = false;
+  private connecting = false;
   private closeAfter = false;
 
   constructor(pool: ClusterPool, host: Host, stream: UpstreamStream, authority: string) {
@@ -74,7 +75,7 @@ export class Http1Upstream extends UpstreamConnection implements DialReceiver, U
     this.headDone = false;
     this.answered = false;
     const { method, path, block, edit, authority, upgrade } = head;
-    this.chunked = head.framing === 'unknown' && upgrade === '';
+    this.chunked = head.framing === 'unknown' && upgrade === '' && method !== 'CONNECT';
     this.headRequest = method === 'HEAD';
     // Host stays where it is when it says the same; an absolute target overrides it (RFC 9112 §3.2.2).
     const { host } = block;
@@ -89,7 +90,9 @@ export class Http1Upstream extends UpstreamConnection implements DialReceiver, U
       edit.add('connection', 'upgrade');
       edit.add('upgrade', upgrade);
     }
-    return putRequestHead(this.transport, method, path, block, edit);
+    this.connecting = method === 'CONNECT';
+    // The target of CONNECT is the authority alone (RFC 9112 §3.2.3).
+    return putRequestHead(this.transport, method, this.connecting ? authority : path, block, edit);
   }
 
   sendBody(bytes: Buffer, start: number, end: number): void {
@@ -97,6 +100,10 @@ export class Http1Upstream extends UpstreamConnection implements DialReceiver, U
   }
 
   sendEnd(trailers: HeaderBlock | null): void {
+    if (this.tunnel) {
+      this.transport.end();
+      return;
+    }
     if (this.chunked) putLastChunk(this.transport, trailers);
     this.requestDone = true;
   }
@@ -174,7 +181,7 @@ export class Http1Upstream extends UpstreamConnection implements DialReceiver, U
     this.block = null;
     this.headDone = true;
     this.closeAfter = block.close || (block.minorVersion === 0 && !block.keepAlive);
-    if (status === 101) {
+    if (status === 101 || (this.connecting && status < 300)) {
       this.tunnel = true;
       stream.onHead(block, false);
       return from + taken;

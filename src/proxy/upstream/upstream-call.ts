@@ -61,7 +61,7 @@ export interface UpstreamCall {
 
 /** The side that makes a request. Each method is for the call that is current. */
 export interface UpstreamStream {
-  /** Whether the request asked for another protocol, so that 101 is an answer. */
+  /** Whether the request asked for another protocol or a tunnel, so that 101 is an answer, and 2xx to a CONNECT opens one. */
   readonly upgrading: boolean;
   /** The call that was waited for; it is ready, or `onReady` follows. */
   onGiven(call: UpstreamCall): void;

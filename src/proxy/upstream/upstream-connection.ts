@@ -14,7 +14,8 @@ let lastId = 0;
 /** What every connection of a pool is, whichever protocol it speaks: a dialled transport, and what logs and counters ask of it. */
 export abstract class UpstreamConnection implements UpstreamFacts {
   readonly id: number = ++lastId;
-  abstract readonly protocol: 'HTTP/1.1' | 'HTTP/2';
+  /** '' for bytes. */
+  abstract readonly protocol: 'HTTP/1.1' | 'HTTP/2' | '';
   readonly address: Address;
   readonly pool: ClusterPool;
   readonly host: Host;
@@ -29,7 +30,7 @@ export abstract class UpstreamConnection implements UpstreamFacts {
   private countedRead = 0;
   private countedWritten = 0;
 
-  constructor(pool: ClusterPool, host: Host, use: 'http1' | 'http2', authority: string) {
+  constructor(pool: ClusterPool, host: Host, use: 'http1' | 'http2' | 'tcp', authority: string) {
     this.pool = pool;
     this.host = host;
     this.address = host.address;

@@ -116,12 +116,30 @@ export interface Forward {
   readonly subset: Readonly<Record<string, unknown>> | null;
   readonly mirrors: ReadonlyArray<{ readonly cluster: string; readonly fractionMillionths: number }>;
   readonly upgrades: ReadonlySet<string> | null;
+  /** A CONNECT ends here: its bytes go to the host as they are (Envoy: connect_config). */
+  readonly terminatesConnect: boolean;
+  /** Null passes redirects on. */
+  readonly internalRedirect: InternalRedirect | null;
   readonly rateLimits: readonly RateLimitRule[];
   readonly includesHostRateLimits: boolean;
   /** Some cluster has filters of its own: it is drawn before they run. */
   readonly clustersHaveFilters: boolean;
   /** Status when the cluster is not in the table. */
   readonly clusterNotFoundStatus: 503 | 404 | 500;
+}
+
+/** Redirects that the proxy follows itself (Envoy: InternalRedirectPolicy). */
+export interface InternalRedirect {
+  readonly max: number;
+  readonly statuses: ReadonlySet<number>;
+  readonly crossesScheme: boolean;
+  /** And only from https (Envoy: SafeCrossSchemeConfig). */
+  readonly onlySafely: boolean;
+  /** Headers of the response that the next request gets. */
+  readonly copies: readonly string[];
+  readonly avoidsPreviousRoutes: boolean;
+  /** Names of routes that may be next; null for any. */
+  readonly allowedRoutes: ReadonlySet<string> | null;
 }
 
 export interface RetryPolicy {
