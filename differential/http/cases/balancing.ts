@@ -1,4 +1,4 @@
-import { answer, extension, get, type HttpCase, prefix, replies, send, to } from '../case.ts';
+import { answer, direct, extension, get, type HttpCase, prefix, replies, send, to } from '../case.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -554,17 +554,48 @@ export const balancing: readonly HttpCase[] = [
     [send('POST', '/', '', 'x')],
   ),
   ...outliers(),
+  ...breakers(),
 ];
+
+function breakers(): HttpCase[] {
+  const retrying = { retry_policy: { retry_on: '5xx', num_retries: 1, retry_back_off: { base_interval: '0.001s' } } };
+  const none = { priority: 'HIGH', max_requests: 0 };
+  const one = [locality([host('a')])];
+  const limited = (name: string, thresholds: readonly object[], action: Json, requests = some): HttpCase =>
+    balanced(`breaker: ${name}`, { circuit_breakers: { thresholds } }, one, requests, action);
+  const failingOnce = (key: string) => [get(`/${key}`, replies(answer(503), answer(200, '', key)))];
+  return [
+    limited('no requests', [{ max_requests: 0 }], {}),
+    limited('no pending requests', [{ max_pending_requests: 0 }], {}),
+    limited('no requests of high priority, and one of default', [none], {}),
+    limited('no requests of high priority', [none], { priority: 'HIGH' }),
+    limited('no requests of default priority, and one of high', [{ max_requests: 0 }], { priority: 'HIGH' }),
+    limited('the first of two for one priority', [{ max_requests: 5 }, { max_requests: 0 }], {}),
+    limited('no retries', [{ max_retries: 0 }], retrying, failingOnce('none')),
+    limited('one retry', [{ max_retries: 1 }], retrying, failingOnce('one')),
+    limited(
+      'a budget of none',
+      [{ retry_budget: { min_retry_concurrency: 0, budget_percent: { value: 0 } } }],
+      retrying,
+      failingOnce('no budget'),
+    ),
+    limited('a budget of one', [{ retry_budget: { min_retry_concurrency: 1 } }], retrying, failingOnce('budget')),
+    limited('retries of high priority', [{ max_retries: 0 }], { ...retrying, priority: 'HIGH' }, failingOnce('high')),
+  ];
+}
 
 /** One host, and requests that its detection sees; without panic an ejected host leaves nobody. */
 function outlier(name: string, fields: object, requests: readonly string[], more: object = {}): HttpCase {
   const detection = { base_ejection_time: '60s', max_ejection_percent: 100, ...fields };
-  return balanced(
-    `outlier: ${name}`,
-    { ...noPanic, outlier_detection: detection, ...more },
-    [locality([host('a')])],
-    requests,
-  );
+  const hosts = [locality([host('a')])];
+  const plain = balanced(`outlier: ${name}`, { ...noPanic, outlier_detection: detection, ...more }, hosts, []);
+  // Envoy ejects on another thread: requests that reach no host give it the time to.
+  const pause = Array.from({ length: 10 }, () => get('/pause'));
+  return {
+    ...plain,
+    routes: [prefix('/pause', direct(200)), ...(plain.routes ?? [])],
+    requests: [...requests.slice(0, -1), ...pause, ...requests.slice(-1)],
+  };
 }
 
 function outliers(): HttpCase[] {

@@ -2,6 +2,7 @@
 
 import type { Address } from '../net/connection.ts';
 import type { Runtime } from '../runtime.ts';
+import type { Breaker } from '../upstream/breaker.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import type { Host } from '../upstream/host.ts';
 import { type Reply, text } from './http-server.ts';
@@ -75,18 +76,36 @@ function placed(pool: ClusterPool): Placed[] {
   });
 }
 
+const limitsOf = ({ limits, maxRetries }: Breaker) => ({
+  max_connections: limits.maxConnections,
+  max_pending_requests: limits.maxPending,
+  max_requests: limits.maxRequests,
+  max_retries: maxRetries,
+});
+
+/** How hosts did on average in the latest interval, and below what they would have been ejected; -1 for nothing. */
+function outlierLines({ outlierAverages }: ClusterPool): Array<[name: string, value: number]> {
+  if (outlierAverages === null) return [];
+  const { answers, connects } = outlierAverages;
+  return [
+    ['success_rate_average', answers.mean],
+    ['success_rate_ejection_threshold', answers.threshold],
+    ['local_origin_success_rate_average', connects.mean],
+    ['local_origin_success_rate_ejection_threshold', connects.threshold],
+  ];
+}
+
 function clusterText(pool: ClusterPool, isFixed: (name: string) => boolean): string {
   const { config } = pool;
-  const { circuit } = config;
   const line = (rest: string) => `${config.name}::${rest}\n`;
   let out = line(`observability_name::${config.altStatName || config.name}`);
-  const limits = [
-    ['max_connections', circuit.maxConnections],
-    ['max_pending_requests', circuit.maxPending],
-    ['max_requests', circuit.maxRequests],
-    ['max_retries', circuit.maxRetries],
-  ];
-  for (const [name, value] of limits) out += line(`default_priority::${name}::${value}`);
+  for (const [name, value] of outlierLines(pool)) out += line(`outlier::${name}::${value}`);
+  for (const [priority, breaker] of [
+    ['default', pool.breaker],
+    ['high', pool.highBreaker],
+  ] as const)
+    for (const [name, value] of Object.entries(limitsOf(breaker)))
+      out += line(`${priority}_priority::${name}::${value}`);
   out += line(`added_via_api::${!isFixed(config.name)}`);
   for (const { host, priority, locality } of placed(pool)) {
     const at = addressText(host.address);
@@ -111,7 +130,6 @@ function clusterText(pool: ClusterPool, isFixed: (name: string) => boolean): str
 
 function clusterStatus(pool: ClusterPool, isFixed: (name: string) => boolean): object {
   const { config } = pool;
-  const { circuit } = config;
   return {
     name: config.name,
     ...(!isFixed(config.name) && { added_via_api: true }),
@@ -141,14 +159,7 @@ function clusterStatus(pool: ClusterPool, isFixed: (name: string) => boolean): o
       },
     })),
     circuit_breakers: {
-      thresholds: [
-        {
-          max_connections: circuit.maxConnections,
-          max_pending_requests: circuit.maxPending,
-          max_requests: circuit.maxRequests,
-          max_retries: circuit.maxRetries,
-        },
-      ],
+      thresholds: [limitsOf(pool.breaker), { priority: 'HIGH', ...limitsOf(pool.highBreaker) }],
     },
     observability_name: config.altStatName || config.name,
   };

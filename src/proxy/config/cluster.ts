@@ -14,6 +14,7 @@ import { metadataOf, originOf } from './origin.ts';
 import { compileOutlier } from './outlier.ts';
 import { noReferences, type References } from './references.ts';
 import type { Cluster } from './table.ts';
+import { compileThresholds, defaultThresholds } from './thresholds.ts';
 import { compileUpstreamTls } from './tls.ts';
 
 const known = words(`transport_socket_matches name alt_stat_name type eds_cluster_config connect_timeout
@@ -38,7 +39,7 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
   const eds = field.at('eds_cluster_config').at('eds_config');
   if (discovery === 'eds') compileConfigSource(eds, message.edsClusterConfig?.edsConfig, references);
   const options = compileProtocolOptions(field, message);
-  const thresholds = message.circuitBreakers?.thresholds.find(({ priority }) => priority === 0);
+  const thresholds = compileThresholds(field.at('circuit_breakers'), message.circuitBreakers);
   const tlsAt = (at: Field) => at.at('transport_socket').at('typed_config');
   const names = discovery === 'strictDns' || discovery === 'logicalDns' ? 'name' : 'ip';
   const cluster: Cluster = {
@@ -60,13 +61,8 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
       tls: compileUpstreamTls(tlsAt(field.at('transport_socket_matches', i)), transportSocket, references),
     })),
     tls: withAutoSni(compileUpstreamTls(tlsAt(field), message.transportSocket, references), options.autoSni),
-    circuit: {
-      maxConnections: thresholds?.maxConnections ?? 1024,
-      maxPending: thresholds?.maxPendingRequests ?? 1024,
-      maxRequests: thresholds?.maxRequests ?? 1024,
-      maxRetries: thresholds?.maxRetries ?? 3,
-      retryBudgetPercent: thresholds?.retryBudget ? (thresholds.retryBudget.budgetPercent?.value ?? 20) : null,
-    },
+    circuit: thresholds[0] ?? defaultThresholds,
+    highCircuit: thresholds[1] ?? null,
     maxRequestsPerConnection: options.maxRequestsPerConnection ?? message.maxRequestsPerConnection ?? 0,
     idleTimeoutMs: durationMs(options.idleTimeout ?? message.commonHttpProtocolOptions?.idleTimeout, 3_600_000),
     keepalive: message.upstreamConnectionOptions?.tcpKeepalive

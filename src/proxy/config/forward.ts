@@ -88,6 +88,7 @@ export function compileForward(field: Field, action: RouteAction, inherited: Inh
     rateLimits: compileRateLimits(field, action.rateLimits),
     includesHostRateLimits: action.includeVhRateLimits ?? false,
     clustersHaveFilters: clusters.some((cluster) => cluster.filters !== null),
+    highPriority: action.priority === 1,
     clusterNotFoundStatus: notFoundStatus[action.clusterNotFoundResponseCode] ?? 503,
   };
 }

@@ -15,6 +15,7 @@ import {
   routeOf,
   routesOf,
   tableOf,
+  thresholdsOf,
 } from '../testing/tables.ts';
 
 const toA = [routeOf('/', forwardOf('a'))];
@@ -46,7 +47,7 @@ test('what cannot be forwarded is answered as Envoy answers it', async (t) => {
       clusterOf('silent', [endpointOf(silent.port)]),
       clusterOf('none', []),
       clusterOf('full', [endpointOf(silent.port)], {
-        circuit: { maxConnections: 1, maxPending: 1, maxRequests: 0, maxRetries: 3, retryBudgetPercent: null },
+        circuit: thresholdsOf({ maxConnections: 1, maxPending: 1, maxRequests: 0, maxRetries: 3 }),
       }),
     ],
   );
@@ -406,7 +407,7 @@ test('requests wait for a connection when the cluster allows no more, and are se
       else waiting.push(() => socket.write(ok('ok')));
     });
   });
-  const circuit = { maxConnections: 1, maxPending: 2, maxRequests: 100, maxRetries: 3, retryBudgetPercent: null };
+  const circuit = thresholdsOf({ maxConnections: 1, maxPending: 2, maxRequests: 100, maxRetries: 3 });
   const proxy = await TestProxy.http(t, toA, [clusterOf('a', [endpointOf(origin.port)], { circuit })]);
   const answers = Array.from({ length: 4 }, () => proxy.ask(t, get()));
   await proxy.witness.until((witness) => witness.finished.length === 1);

@@ -6,6 +6,7 @@ import type { Forward, InternalRedirect, RetryPolicy, WeightedCluster } from '..
 import type { Address } from '../net/connection.ts';
 import { output } from '../net/output.ts';
 import { RetriedCounters } from '../telemetry/counters.ts';
+import type { Breaker } from '../upstream/breaker.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import { type Host, undeliveredProtocol } from '../upstream/host.ts';
 import { outcomeOf, outcomeOfGrpc } from '../upstream/outcome.ts';
@@ -66,6 +67,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private readonly forward: Forward;
   private weighted: WeightedCluster | null = null;
   private pool: ClusterPool | null = null;
+  private breaker: Breaker | null = null;
   private host: Host | null = null;
   private connection: UpstreamCall | null = null;
   private reused = false;
@@ -118,7 +120,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       return;
     }
     exchange.cluster = pool.config;
-    if (pool.activeRequests >= pool.config.circuit.maxRequests) {
+    const breaker = forward.highPriority ? pool.highBreaker : pool.breaker;
+    if (!breaker.takesRequests) {
       exchange.attempts++;
       pool.counters.upstreamRqPendingOverflow++;
       this.answerOverflow();
@@ -126,7 +129,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     }
     this.weighted = weighted;
     this.pool = pool;
-    pool.activeRequests++;
+    this.breaker = breaker;
+    breaker.requests++;
     if (forward.hash.length > 0) {
       this.hash = requestHash(forward.hash, exchange, (cookie) => {
         this.madeCookie = cookie.header;
@@ -233,8 +237,8 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.phase = 'connecting';
     const connection =
       this.forward.terminatesConnect && exchange.method === 'CONNECT'
-        ? pool.acquireRaw(host, this)
-        : pool.acquire(host, this, exchange.authority, fresh, exchange.protocol === 'HTTP/2');
+        ? pool.acquireRaw(host, this, this.breaker!)
+        : pool.acquire(host, this, exchange.authority, fresh, exchange.protocol === 'HTTP/2', this.breaker!);
     if (connection === null) {
       this.leaveHost();
       this.answerOverflow();
@@ -271,7 +275,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const pool = this.pool!;
     if (this.phase !== 'connecting' || connection === null || host === null || connection.ready) return;
     const tried = [...(this.tried ?? []), host];
-    if (pool.connections >= pool.config.circuit.maxConnections || !pool.hasOther(tried)) {
+    if (!this.breaker!.takesConnections || !pool.hasOther(tried)) {
       this.watchDial(connection);
       return;
     }
@@ -658,12 +662,9 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   }
 
   private mayRetry(replay: boolean): boolean {
-    const { circuit } = this.pool!.config;
     if (this.forward.retry === null || this.retriesLeft <= 0 || this.exchange.responded) return false;
     if (replay && !this.retains) return false;
-    const budget = circuit.retryBudgetPercent;
-    const allowed = budget === null ? circuit.maxRetries : Math.max(3, (this.pool!.activeRequests * budget) / 100);
-    if (!this.retrying && this.pool!.activeRetries >= allowed) {
+    if (!this.retrying && !this.breaker!.takesRetries) {
       this.pool!.counters.upstreamRqRetryOverflow++;
       this.exchange.addFlag('UO');
       return false;
@@ -678,7 +679,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.pool!.counters.upstreamRqRetryBackoffExponential++;
     if (!this.retrying) {
       this.retrying = true;
-      this.pool!.activeRetries++;
+      this.breaker!.retries++;
     }
     this.tried ??= [];
     this.tried.push(this.host!);
@@ -728,9 +729,9 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.phase = 'over';
     this.clearTimers();
     this.leaveHost();
-    if (this.pool !== null) {
-      this.pool.activeRequests--;
-      if (this.retrying) this.pool.activeRetries--;
+    if (this.breaker !== null) {
+      this.breaker.requests--;
+      if (this.retrying) this.breaker.retries--;
     }
     if (this.forward.mirrors.length > 0) startMirrors(this.exchange, this.forward, this.retains ? this.held : null);
     if (this.pausedCaller) {

@@ -16,8 +16,7 @@ export function startMirrors(exchange: ActiveExchange, forward: Forward, body: H
   for (const mirror of forward.mirrors) {
     if (mirror.fractionMillionths < 1_000_000 && Math.random() * 1_000_000 >= mirror.fractionMillionths) continue;
     const pool = exchange.plane.pool(mirror.cluster);
-    if (pool !== null && pool.activeRequests < pool.config.circuit.maxRequests)
-      new Shadow(exchange, forward, pool, body?.pieces ?? []);
+    if (pool?.breaker.takesRequests) new Shadow(exchange, forward, pool, body?.pieces ?? []);
   }
 }
 
@@ -55,7 +54,7 @@ class Shadow implements UpstreamStream {
     this.pool = pool;
     this.body = body;
     this.kept = shadowHead(exchange, forward);
-    pool.activeRequests++;
+    pool.breaker.requests++;
     this.timer = setTimeout(() => this.close(true), shadowTimeoutMs);
     const host = pool.pick({ hash: null, avoid: null, subset: forward.subset }, exchange.connection.local);
     const connection =
@@ -102,7 +101,7 @@ class Shadow implements UpstreamStream {
     if (this.over) return;
     this.over = true;
     clearTimeout(this.timer);
-    this.pool.activeRequests--;
+    this.pool.breaker.requests--;
     if (!abandon) return;
     if (this.connection === null) this.pool.stopWaiting(this);
     else this.connection.abandon();

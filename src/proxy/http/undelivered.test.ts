@@ -19,6 +19,7 @@ import {
   routeOf,
   routesOf,
   tableOf,
+  thresholdsOf,
   tlsDefaults,
 } from '../testing/tables.ts';
 
@@ -135,7 +136,7 @@ test('when the last endpoint is removed while it is dialled there is no healthy 
 });
 
 test('a request that waits for its turn at an endpoint that is removed goes elsewhere', async (t) => {
-  const circuit = { maxConnections: 1, maxPending: 8, maxRequests: 8, maxRetries: 3, retryBudgetPercent: null };
+  const circuit = thresholdsOf({ maxConnections: 1, maxPending: 8, maxRequests: 8, maxRetries: 3 });
   const silent = await rawOrigin(t, () => {});
   const fresh = await originFor(t, () => ok('fresh'));
   const cluster = (port: number) => clusterOf('a', [endpointOf(port)], { circuit });

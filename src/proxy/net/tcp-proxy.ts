@@ -121,7 +121,7 @@ export class TcpRelay implements TcpSession {
 
   private dial(attemptsLeft: number): void {
     const pool = this.pool!;
-    if (pool.connections >= pool.config.circuit.maxConnections) {
+    if (!pool.breaker.takesConnections) {
       pool.counters.upstreamCxOverflow++;
       this.refuse('UO');
       return;
@@ -170,7 +170,7 @@ export class TcpRelay implements TcpSession {
     host.active++;
     host.relays.add(this);
     host.connections++;
-    this.pool!.connections++;
+    this.pool!.breaker.connections++;
     this.dialTick = performance.now();
     this.pool!.counters.upstreamCxTotal++;
     host.counters.cxTotal++;
@@ -185,7 +185,7 @@ export class TcpRelay implements TcpSession {
     this.host.active--;
     this.host.relays.delete(this);
     this.host.connections--;
-    this.pool!.connections--;
+    this.pool!.breaker.connections--;
     if (this.opened) this.countClosed(this.pool!.counters);
     this.host = null;
   }

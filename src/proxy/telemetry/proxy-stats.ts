@@ -2,6 +2,7 @@
 import type { AdsState } from '../../xds/ads-client.ts';
 import { runtimeValues } from '../config/runtime-values.ts';
 import type { Runtime, RuntimeStats } from '../runtime.ts';
+import type { Breaker } from '../upstream/breaker.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import type { DataPlane } from '../workers/data-plane.ts';
 import type { ClusterCounters } from './counters.ts';
@@ -84,24 +85,43 @@ function clusterGauges(list: StatList, pool: ClusterPool): void {
   let total = 0;
   for (const host of pool.members()) {
     total++;
-    if (host.endpoint.health === 'degraded') degraded++;
-    else if (host.endpoint.health === 'draining') excluded++;
-    else if (host.usable() && host.ejectedUntilTick <= performance.now()) healthy++;
+    if (host.excluded) excluded++;
+    if (host.ejectedUntilTick > 0) continue;
+    if (host.healthState === 'degraded') degraded++;
+    else if (host.healthState === 'healthy') healthy++;
   }
   const gauge = (metric: string, value: number) => list.add('gauge', at, metric, value);
   gauge('membership_total', total);
   gauge('membership_healthy', healthy);
   gauge('membership_degraded', degraded);
   gauge('membership_excluded', excluded);
-  const { circuit } = config;
-  const breaker = scope(`cluster.${name}.circuit_breakers.default.`, 'cluster.circuit_breakers.default.', at.labels);
-  const open = (metric: string, now: number, limit: number) =>
-    list.add('gauge', breaker, metric, now > 0 && now >= limit ? 1 : 0);
-  open('cx_open', pool.connections, circuit.maxConnections);
-  open('rq_open', pool.activeRequests, circuit.maxRequests);
-  open('rq_pending_open', pool.stats.pending, circuit.maxPending);
-  open('rq_retry_open', pool.activeRetries, circuit.maxRetries);
+  breakerGauges(list, name, 'default', pool.breaker, at.labels);
+  if (config.highCircuit !== null) breakerGauges(list, name, 'high', pool.highBreaker, at.labels);
 }
+
+function breakerGauges(
+  list: StatList,
+  cluster: string,
+  priority: 'default' | 'high',
+  breaker: Breaker,
+  labels: ReturnType<typeof clusterScope>['labels'],
+): void {
+  const at = scope(`cluster.${cluster}.circuit_breakers.${priority}.`, `cluster.circuit_breakers.${priority}.`, labels);
+  const { limits } = breaker;
+  const resources = [
+    ['cx', breaker.connections, limits.maxConnections],
+    ['rq', breaker.requests, limits.maxRequests],
+    ['rq_pending', breaker.pending, limits.maxPending],
+    ['rq_retry', breaker.retries, breaker.maxRetries],
+  ] as const;
+  for (const [name, used, limit] of resources) list.add('gauge', at, `${name}_open`, used > 0 && used >= limit ? 1 : 0);
+  if (!limits.tracksRemaining) return;
+  for (const [name, used, limit] of resources)
+    list.add('gauge', at, `remaining_${remainingNames[name]}`, Math.max(0, limit - used));
+}
+
+/** Envoy's names of what is left are not those of what is used up. */
+const remainingNames = { cx: 'cx', rq: 'rq', rq_pending: 'pending', rq_retry: 'retries' } as const;
 
 /** Envoy's numbers of /server_info states. */
 const states = { LIVE: 0, DRAINING: 1, PRE_INITIALIZING: 2, INITIALIZING: 3 } as const;

@@ -12,6 +12,7 @@ import type {
   RouteTable,
   Table,
   TcpProxy,
+  Thresholds,
   TlsSettings,
   VirtualHost,
 } from '../config/table.ts';
@@ -58,7 +59,8 @@ export function clusterOf(name: string, endpoints: readonly Endpoint[], override
     http2: http2LimitsOf(),
     transports: [],
     tls: null,
-    circuit: { maxConnections: 1024, maxPending: 1024, maxRequests: 1024, maxRetries: 3, retryBudgetPercent: null },
+    circuit: thresholdsOf(),
+    highCircuit: null,
     maxRequestsPerConnection: 0,
     idleTimeoutMs: 0,
     keepalive: null,
@@ -76,6 +78,19 @@ export function clusterOf(name: string, endpoints: readonly Endpoint[], override
   };
   const { endpoints: _, hash, ...rest } = cluster;
   return { ...cluster, hash: hash || JSON.stringify(rest, (key, value) => (key === 'test' ? undefined : value)) };
+}
+
+export function thresholdsOf(overrides: Partial<Thresholds> = {}): Thresholds {
+  return {
+    maxConnections: 1024,
+    maxPending: 1024,
+    maxRequests: 1024,
+    maxRetries: 3,
+    retryBudgetPercent: null,
+    minRetries: 3,
+    tracksRemaining: false,
+    ...overrides,
+  };
 }
 
 export function forwardOf(cluster: string, overrides: Partial<Forward> = {}): Forward {
@@ -114,6 +129,7 @@ export function forwardOf(cluster: string, overrides: Partial<Forward> = {}): Fo
     includesHostRateLimits: false,
     clustersHaveFilters: false,
     clusterNotFoundStatus: 503,
+    highPriority: false,
     ...overrides,
   };
 }

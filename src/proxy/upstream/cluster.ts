@@ -1,9 +1,11 @@
 import type { Cluster } from '../config/table.ts';
+import { defaultThresholds } from '../config/thresholds.ts';
 import type { Interception } from '../net/interception.ts';
 import { output } from '../net/output.ts';
 import type { Secrets } from '../net/secrets.ts';
 import { type ClusterCounters, HealthCheckCounters } from '../telemetry/counters.ts';
 import { Histogram } from '../telemetry/histogram.ts';
+import { Breaker } from './breaker.ts';
 import { HealthChecks } from './health-check.ts';
 import type { Host } from './host.ts';
 import { Http1Upstream } from './http1-upstream.ts';
@@ -23,13 +25,17 @@ const goneKeepaliveMs = 1000;
  */
 export class ClusterPool extends Membership {
   readonly secrets: Secrets;
-  activeRequests = 0;
-  activeRetries = 0;
-  connections = 0;
-  /** Those of them that do not stand yet. */
-  private dialing = 0;
+  /** Of requests of default priority, and of whatever is no request. */
+  readonly breaker: Breaker;
+  readonly highBreaker: Breaker;
   /** Streams that wait for a connection, oldest first. */
-  private readonly waiting: Array<{ host: Host; stream: UpstreamStream; authority: string; http2: boolean }> = [];
+  private readonly waiting: Array<{
+    host: Host;
+    stream: UpstreamStream;
+    authority: string;
+    http2: boolean;
+    breaker: Breaker;
+  }> = [];
   /** Requests that went on to another host because one had not taken them; nothing was sent twice. */
   redirected = 0;
   /** Second connections that were begun because a first took long. */
@@ -38,6 +44,8 @@ export class ClusterPool extends Membership {
   constructor(config: Cluster, secrets: Secrets, interception: Interception | null, counters: ClusterCounters) {
     super(config, interception, counters);
     this.secrets = secrets;
+    this.breaker = new Breaker(config.circuit);
+    this.highBreaker = new Breaker(config.highCircuit ?? defaultThresholds);
     if (config.healthCheck !== null) {
       counters.healthCheck ??= new HealthCheckCounters();
       this.checks = new HealthChecks(config, config.healthCheck, secrets, counters.healthCheck, {
@@ -87,11 +95,12 @@ export class ClusterPool extends Membership {
     authority: string,
     fresh: boolean,
     callerHttp2: boolean,
+    breaker: Breaker = this.breaker,
   ): UpstreamCall | 'waiting' | null {
     const http2 = this.speaksHttp2(host, callerHttp2);
     if (http2) {
       const shared = this.sharedWithRoom(host);
-      if (shared !== null) return this.pendingFits(shared) ? shared.call(stream) : null;
+      if (shared !== null) return this.pendingFits(shared, breaker) ? shared.call(stream) : null;
     } else if (!fresh) {
       for (let idle = host.idle.pop(); idle !== undefined; idle = host.idle.pop()) {
         if (idle.transport.closed || idle.transport.ended || idle.transport.socket.destroyed) continue;
@@ -101,31 +110,31 @@ export class ClusterPool extends Membership {
     }
     this.counters.upstreamRqPendingTotal++;
     // A request that a connection must be made for is pending meanwhile (Envoy: max_pending_requests).
-    if (this.dialing + this.waiting.length >= this.config.circuit.maxPending) {
+    if (!breaker.takesPending) {
       this.counters.upstreamRqPendingOverflow++;
       return null;
     }
-    if (this.connections < this.config.circuit.maxConnections) return this.open(host, stream, authority, http2);
+    if (breaker.takesConnections) return this.open(host, stream, authority, http2, breaker);
     this.counters.upstreamCxOverflow++;
     const spare = this.spareIdle(host);
     if (spare !== null) {
       spare.destroy();
-      return this.open(host, stream, authority, http2);
+      return this.open(host, stream, authority, http2, breaker);
     }
-    this.waiting.push({ host, stream, authority, http2 });
+    breaker.waiting++;
+    this.waiting.push({ host, stream, authority, http2, breaker });
     return 'waiting';
   }
 
   /** The same for a connection in bytes, which serves one request; it does not wait where there are too many. */
-  acquireRaw(host: Host, stream: UpstreamStream): UpstreamCall | null {
-    const { circuit } = this.config;
+  acquireRaw(host: Host, stream: UpstreamStream, breaker: Breaker): UpstreamCall | null {
     this.counters.upstreamRqPendingTotal++;
-    if (this.connections >= circuit.maxConnections || this.dialing >= circuit.maxPending) {
+    if (!breaker.takesConnections || !breaker.takesPending) {
       this.counters.upstreamCxOverflow++;
       return null;
     }
-    this.begin(host);
-    const connection = new RawUpstream(this, host, stream);
+    this.begin(host, breaker);
+    const connection = new RawUpstream(this, host, stream, breaker);
     host.open.add(connection);
     return connection;
   }
@@ -143,15 +152,15 @@ export class ClusterPool extends Membership {
   }
 
   /** Calls that wait for a connection to stand count as pending. */
-  private pendingFits(connection: Http2Upstream): boolean {
-    if (connection.ready || connection.connecting < this.config.circuit.maxPending) return true;
+  private pendingFits(connection: Http2Upstream, breaker: Breaker): boolean {
+    if (connection.ready || connection.connecting < breaker.limits.maxPending) return true;
     this.counters.upstreamRqPendingOverflow++;
     return false;
   }
 
   /** A connection stands. */
-  stood(): void {
-    this.dialing--;
+  stood(connection: PooledConnection): void {
+    connection.breaker.dialing--;
   }
 
   /** A stream has ended on a shared connection: the oldest that waits for that host goes on. */
@@ -159,14 +168,14 @@ export class ClusterPool extends Membership {
     for (let i = 0; i < this.waiting.length && connection.hasRoom; i++) {
       const { host, http2, stream } = this.waiting[i];
       if (host !== connection.host || !http2) continue;
-      this.waiting.splice(i--, 1);
+      this.takeWaiting(i--);
       stream.onGiven(connection.call(stream));
     }
   }
 
   /** What waited for HTTP/2 on a host that turned out to speak HTTP/1. */
   again(host: Host, stream: UpstreamStream): void {
-    stream.onGiven(this.open(host, stream, '', false));
+    stream.onGiven(this.open(host, stream, '', false, this.breaker));
   }
 
   /** Another host's idle connection, which must make way when the cluster's limit is reached. */
@@ -175,24 +184,24 @@ export class ClusterPool extends Membership {
     return null;
   }
 
-  private begin(host: Host): void {
-    this.connections++;
-    this.dialing++;
+  private begin(host: Host, breaker: Breaker): void {
+    breaker.connections++;
+    breaker.dialing++;
     host.connections++;
     host.counters.cxTotal++;
     this.counters.upstreamCxTotal++;
   }
 
-  private open(host: Host, stream: UpstreamStream, authority: string, http2: boolean): UpstreamCall {
-    this.begin(host);
+  private open(host: Host, stream: UpstreamStream, authority: string, http2: boolean, breaker: Breaker): UpstreamCall {
+    this.begin(host, breaker);
     if (!http2) {
       this.counters.upstreamCxHttp1Total++;
-      const connection = new Http1Upstream(this, host, stream, authority);
+      const connection = new Http1Upstream(this, host, stream, authority, breaker);
       host.open.add(connection);
       return connection;
     }
     this.counters.upstreamCxHttp2Total++;
-    const connection = new Http2Upstream(this, host, authority);
+    const connection = new Http2Upstream(this, host, authority, breaker);
     host.open.add(connection);
     host.shared.push(connection);
     return connection.call(stream);
@@ -201,7 +210,7 @@ export class ClusterPool extends Membership {
   /** Leaves the queue, when the request ends before its turn. */
   stopWaiting(stream: UpstreamStream): void {
     const at = this.waiting.findIndex((waiter) => waiter.stream === stream);
-    if (at >= 0) this.waiting.splice(at, 1);
+    if (at >= 0) this.takeWaiting(at);
   }
 
   /** A connection whose response is complete comes back. */
@@ -216,7 +225,7 @@ export class ClusterPool extends Membership {
     }
     for (let i = 0; i < this.waiting.length; i++) {
       if (this.waiting[i].host !== host) continue;
-      const [{ stream }] = this.waiting.splice(i, 1);
+      const { stream } = this.takeWaiting(i);
       connection.stream = stream;
       stream.onGiven(connection);
       return;
@@ -226,15 +235,32 @@ export class ClusterPool extends Membership {
   }
 
   closedConnection(connection: PooledConnection): void {
-    const { host } = connection;
-    this.connections--;
+    const { host, breaker } = connection;
+    breaker.connections--;
     host.connections--;
-    if (!connection.stood) this.dialing--;
+    if (!connection.stood) breaker.dialing--;
     host.open.delete(connection);
     this.countClosed(connection);
     host.forget(connection);
-    const next = this.waiting.shift();
-    if (next !== undefined) next.stream.onGiven(this.open(next.host, next.stream, next.authority, next.http2));
+    // The place that is free now is one of its priority.
+    const next = this.waiting.findIndex((waiter) => waiter.breaker === breaker);
+    if (next < 0) return;
+    const { host: to, stream, authority, http2 } = this.takeWaiting(next);
+    stream.onGiven(this.open(to, stream, authority, http2, breaker));
+  }
+
+  private takeWaiting(at: number): ClusterPool['waiting'][number] {
+    const [taken] = this.waiting.splice(at, 1);
+    taken.breaker.waiting--;
+    return taken;
+  }
+
+  get connections(): number {
+    return this.breaker.connections + this.highBreaker.connections;
+  }
+
+  get activeRequests(): number {
+    return this.breaker.requests + this.highBreaker.requests;
   }
 
   private countClosed(connection: PooledConnection): void {

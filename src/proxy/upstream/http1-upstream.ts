@@ -4,6 +4,7 @@ import { HeadReader } from '../codec/head-reader.ts';
 import { type HeaderBlock, returnBlock, takeBlock } from '../codec/header-block.ts';
 import { putBody, putLastChunk, putRequestHead } from '../codec/http1.ts';
 import type { UpstreamFacts } from '../http/exchange.ts';
+import type { Breaker } from './breaker.ts';
 import type { ClusterPool } from './cluster.ts';
 import { type DialReceiver, failureText } from './dial.ts';
 import type { Host } from './host.ts';
@@ -42,8 +43,8 @@ export class Http1Upstream extends UpstreamConnection implements DialReceiver, U
   private connecting = false;
   private closeAfter = false;
 
-  constructor(pool: ClusterPool, host: Host, stream: UpstreamStream, authority: string) {
-    super(pool, host, 'http1', authority);
+  constructor(pool: ClusterPool, host: Host, stream: UpstreamStream, authority: string, breaker: Breaker) {
+    super(pool, host, 'http1', authority, breaker);
     this.stream = stream;
   }
 

@@ -9,6 +9,7 @@ import type { Http2Stream, StreamUser } from '../codec/http2-stream.ts';
 import type { UpstreamFacts } from '../http/exchange.ts';
 import type { Address } from '../net/connection.ts';
 import { output } from '../net/output.ts';
+import type { Breaker } from './breaker.ts';
 import type { ClusterPool } from './cluster.ts';
 import { type DialReceiver, failureText } from './dial.ts';
 import type { Host } from './host.ts';
@@ -36,8 +37,8 @@ export class Http2Upstream extends UpstreamConnection implements DialReceiver, S
   private closed = false;
   private wasBusy = false;
 
-  constructor(pool: ClusterPool, host: Host, authority: string) {
-    super(pool, host, 'http2', authority);
+  constructor(pool: ClusterPool, host: Host, authority: string, breaker: Breaker) {
+    super(pool, host, 'http2', authority, breaker);
   }
 
   get ready(): boolean {

@@ -239,6 +239,10 @@ export abstract class Membership {
     this.checks?.failNow(host);
   }
 
+  get outlierAverages(): OutlierDetection['averages'] | null {
+    return this.outlier?.averages ?? null;
+  }
+
   get judgesAnswers(): boolean {
     return this.outlier !== null;
   }

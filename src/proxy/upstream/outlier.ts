@@ -72,6 +72,8 @@ export class OutlierDetection {
   private readonly changed: () => void;
   private readonly counters: OutlierCounters;
   private readonly timer: NodeJS.Timeout;
+  /** Of the hosts that the latest interval compared, in per cent; -1 when it compared none. */
+  readonly averages = { answers: { mean: -1, threshold: -1 }, connects: { mean: -1, threshold: -1 } };
 
   constructor(settings: Outlier, hosts: () => Iterable<Host>, changed: () => void, counters: OutlierCounters) {
     this.counters = counters;
@@ -210,6 +212,9 @@ export class OutlierDetection {
     const { successRate, failurePercentage } = this.settings;
     const rated: Array<{ host: Host; record: OutlierRecord; rate: number }> = [];
     const failing: typeof rated = [];
+    const averages = this.averages[of];
+    averages.mean = -1;
+    averages.threshold = -1;
     let sum = 0;
     for (const host of this.hosts()) {
       const record = host.outlier;
@@ -229,6 +234,8 @@ export class OutlierDetection {
       const mean = sum / rated.length;
       const variance = rated.reduce((total, { rate }) => total + (rate - mean) ** 2, 0) / rated.length;
       const threshold = mean - successRate.stdevFactor * Math.sqrt(variance);
+      averages.mean = mean;
+      averages.threshold = threshold;
       for (const { host, record, rate } of rated) if (rate < threshold) this.suspect(host, record, byRate, now);
     }
     if (failing.length > 0 && failing.length >= failurePercentage.minimumHosts)

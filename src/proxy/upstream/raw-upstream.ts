@@ -1,6 +1,7 @@
 import { takeBlock } from '../codec/header-block.ts';
 import type { UpstreamFacts } from '../http/exchange.ts';
 import { output } from '../net/output.ts';
+import type { Breaker } from './breaker.ts';
 import type { ClusterPool } from './cluster.ts';
 import { type DialReceiver, failureText } from './dial.ts';
 import type { Host } from './host.ts';
@@ -18,8 +19,8 @@ export class RawUpstream extends UpstreamConnection implements DialReceiver, Ups
   ready = false;
   private wasBusy = false;
 
-  constructor(pool: ClusterPool, host: Host, stream: UpstreamStream) {
-    super(pool, host, 'tcp', '');
+  constructor(pool: ClusterPool, host: Host, stream: UpstreamStream, breaker: Breaker) {
+    super(pool, host, 'tcp', '', breaker);
     this.stream = stream;
   }
 

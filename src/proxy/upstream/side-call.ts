@@ -62,7 +62,7 @@ export class SideCall implements UpstreamStream {
       this.#fail({ kind: 'noCluster' });
       return;
     }
-    if (pool.activeRequests >= pool.config.circuit.maxRequests) {
+    if (!pool.breaker.takesRequests) {
       pool.counters.upstreamRqPendingOverflow++;
       this.#fail({ kind: 'overflow' });
       return;
@@ -74,7 +74,7 @@ export class SideCall implements UpstreamStream {
       return;
     }
     this.#pool = pool;
-    pool.activeRequests++;
+    pool.breaker.requests++;
     if (timeoutMs > 0) this.#timer = setTimeout(() => output.turn(() => this.#giveUp({ kind: 'timeout' })), timeoutMs);
     const connection = pool.acquire(host, this, authority, false, false);
     if (connection === null) this.#fail({ kind: 'overflow' });
@@ -167,7 +167,7 @@ export class SideCall implements UpstreamStream {
     if (this.#over) return;
     this.#over = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#pool !== null) this.#pool.activeRequests--;
+    if (this.#pool !== null) this.#pool.breaker.requests--;
   }
 }
 

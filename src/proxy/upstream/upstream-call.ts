@@ -2,6 +2,7 @@ import type { HeaderBlock } from '../codec/header-block.ts';
 import type { HeaderEdit } from '../codec/header-edit.ts';
 import type { UpstreamFacts } from '../http/exchange.ts';
 import type { Address } from '../net/connection.ts';
+import type { Breaker } from './breaker.ts';
 import type { Host } from './host.ts';
 
 /** Why an upstream stream ended badly; the words are Envoy's, as they appear in bodies and details. */
@@ -80,6 +81,8 @@ export interface UpstreamStream {
 /** One connection of a pool, as the pool keeps it. */
 export interface PooledConnection {
   readonly host: Host;
+  /** Where it counts. */
+  readonly breaker: Breaker;
   readonly ready: boolean;
   /** It has come to stand at some time. */
   readonly stood: boolean;

@@ -5,9 +5,11 @@ import { upstreamTls } from '../net/identity.ts';
 import { output } from '../net/output.ts';
 import type { Transport } from '../net/transport.ts';
 import { Histogram } from '../telemetry/histogram.ts';
+import type { Breaker } from './breaker.ts';
 import type { ClusterPool } from './cluster.ts';
 import { type DialReceiver, dial } from './dial.ts';
 import { dialTarget, type Host } from './host.ts';
+import type { PooledConnection } from './upstream-call.ts';
 
 let lastId = 0;
 
@@ -18,6 +20,8 @@ export abstract class UpstreamConnection implements UpstreamFacts {
   abstract readonly protocol: 'HTTP/1.1' | 'HTTP/2' | '';
   readonly address: Address;
   readonly pool: ClusterPool;
+  /** Where it counts. */
+  readonly breaker: Breaker;
   readonly host: Host;
   readonly transport: Transport;
   /** This side's address, once connected. */
@@ -30,8 +34,9 @@ export abstract class UpstreamConnection implements UpstreamFacts {
   private countedRead = 0;
   private countedWritten = 0;
 
-  constructor(pool: ClusterPool, host: Host, use: 'http1' | 'http2' | 'tcp', authority: string) {
+  constructor(pool: ClusterPool, host: Host, use: 'http1' | 'http2' | 'tcp', authority: string, breaker: Breaker) {
     this.pool = pool;
+    this.breaker = breaker;
     this.host = host;
     this.address = host.address;
     const receiver = this as unknown as DialReceiver;
@@ -57,7 +62,7 @@ export abstract class UpstreamConnection implements UpstreamFacts {
   /** Notes that it stands. */
   protected noteConnected(): void {
     this.connectedTick = output.tick;
-    this.pool.stood();
+    this.pool.stood(this as unknown as PooledConnection);
     const { counters } = this.pool;
     counters.upstreamCxConnectMs ??= new Histogram();
     counters.upstreamCxConnectMs.add(output.tick - this.dialTick);

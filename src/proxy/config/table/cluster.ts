@@ -40,13 +40,9 @@ export interface Cluster {
     readonly tls: UpstreamTls | null;
   }>;
   readonly tls: UpstreamTls | null;
-  readonly circuit: {
-    readonly maxConnections: number;
-    readonly maxPending: number;
-    readonly maxRequests: number;
-    readonly maxRetries: number;
-    readonly retryBudgetPercent: number | null;
-  };
+  readonly circuit: Thresholds;
+  /** For routes of high priority; null where nothing is said of them. */
+  readonly highCircuit: Thresholds | null;
   readonly maxRequestsPerConnection: number;
   readonly idleTimeoutMs: number;
   readonly keepalive: { readonly idleSeconds: number } | null;
@@ -73,6 +69,20 @@ export interface Cluster {
   readonly service: { readonly host: string; readonly name: string; readonly namespace: string } | null;
   readonly origin: string;
   readonly metadata: Metadata | null;
+}
+
+/** Limits for the requests of one priority (Envoy: CircuitBreakers.Thresholds). */
+export interface Thresholds {
+  readonly maxConnections: number;
+  readonly maxPending: number;
+  readonly maxRequests: number;
+  readonly maxRetries: number;
+  /** Per cent of the requests under way, instead of `maxRetries`; null without a budget. */
+  readonly retryBudgetPercent: number | null;
+  /** A budget allows as many at least. */
+  readonly minRetries: number;
+  /** What is left is told by statistics. */
+  readonly tracksRemaining: boolean;
 }
 
 /** Of consistent hashing. */

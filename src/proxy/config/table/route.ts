@@ -126,6 +126,8 @@ export interface Forward {
   readonly clustersHaveFilters: boolean;
   /** Status when the cluster is not in the table. */
   readonly clusterNotFoundStatus: 503 | 404 | 500;
+  /** Its requests are limited by thresholds of their own (Envoy: priority). */
+  readonly highPriority: boolean;
 }
 
 /** Redirects that the proxy follows itself (Envoy: InternalRedirectPolicy). */
