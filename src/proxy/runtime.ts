@@ -21,6 +21,7 @@ import { output } from './net/output.ts';
 import { OverloadState } from './net/overload.ts';
 import type { Secrets } from './net/secrets.ts';
 import { Statistics } from './telemetry/statistics.ts';
+import { Aggregate } from './upstream/aggregate.ts';
 import { ClusterPool } from './upstream/cluster.ts';
 
 export interface RuntimeOptions {
@@ -67,6 +68,7 @@ export class Runtime implements Plane {
   unhealthy = false;
   readonly overload: OverloadState;
   readonly keySets: KeySets = new KeySets();
+  private readonly aggregates = new WeakMap<ClusterPool, Aggregate>();
   private readonly pools = new Map<string, ClusterPool>();
   private readonly retired = new Set<ClusterPool>();
   private readonly warming = new Map<string, { readonly pool: ClusterPool; readonly untilTick: number }>();
@@ -114,7 +116,18 @@ export class Runtime implements Plane {
   }
 
   pool(cluster: string): ClusterPool | null {
-    return this.pools.get(cluster) ?? null;
+    const pool = this.pools.get(cluster);
+    if (pool === undefined) return null;
+    return pool.config.discovery === 'aggregate' ? this.chooseFrom(pool) : pool;
+  }
+
+  private chooseFrom(pool: ClusterPool): ClusterPool | null {
+    let aggregate = this.aggregates.get(pool);
+    if (aggregate === undefined) {
+      aggregate = new Aggregate(pool.config, (name) => this.pools.get(name) ?? null);
+      this.aggregates.set(pool, aggregate);
+    }
+    return aggregate.choose();
   }
 
   /**

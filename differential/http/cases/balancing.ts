@@ -555,7 +555,73 @@ export const balancing: readonly HttpCase[] = [
   ),
   ...outliers(),
   ...breakers(),
+  ...aggregates(),
 ];
+
+function aggregates(): HttpCase[] {
+  const whole = (name: string, clusters: readonly string[], more: object = {}): Json => ({
+    name,
+    connect_timeout: '1s',
+    lb_policy: 'CLUSTER_PROVIDED',
+    cluster_type: extension('envoy.clusters.aggregate', 'envoy.extensions.clusters.aggregate.v3.ClusterConfig', {
+      clusters,
+    }),
+    ...more,
+  });
+  const part = (name: string, localities: readonly object[], more: object = {}): Json =>
+    cluster(name, { ...assigned(name, localities), ...more });
+  const of = (name: string, clusters: readonly Json[], more: Partial<HttpCase> = {}): HttpCase => ({
+    name: `balancing: aggregate: ${name}`,
+    routes: [prefix('/', to(clusters[0].name as string, { timeout: '2s' }))],
+    clusters,
+    requests: some,
+    ...more,
+  });
+  return [
+    of('the first that is well', [
+      whole('agg1', ['agg1 a', 'agg1 b']),
+      part('agg1 a', [locality([host('a')])]),
+      part('agg1 b', [locality([host('b')])]),
+    ]),
+    of('the second when the first is ill', [
+      whole('agg2', ['agg2 a', 'agg2 b']),
+      part('agg2 a', [locality([ill('a')])]),
+      part('agg2 b', [locality([host('b')])]),
+    ]),
+    of('the second when the first is empty', [
+      whole('agg3', ['agg3 a', 'agg3 b']),
+      part('agg3 a', []),
+      part('agg3 b', [locality([host('b')])]),
+    ]),
+    of('priorities of one before those of the next', [
+      whole('agg4', ['agg4 a', 'agg4 b']),
+      part('agg4 a', [locality([ill('a')]), locality([host('c')], { priority: 1 })]),
+      part('agg4 b', [locality([host('b')])]),
+    ]),
+    of('all ill, without panic', [
+      whole('agg5', ['agg5 a', 'agg5 b'], noPanic),
+      part('agg5 a', [locality([ill('a')])], noPanic),
+      part('agg5 b', [locality([ill('b')])], noPanic),
+    ]),
+    of('none has hosts', [whole('agg6', ['agg6 a', 'agg6 b']), part('agg6 a', []), part('agg6 b', [])]),
+    of('an aggregate within another counts for nothing', [
+      whole('agg7', ['agg7 a', 'agg7 inner']),
+      whole('agg7 inner', ['agg7 b']),
+      part('agg7 a', [locality([ill('a')])]),
+      part('agg7 b', [locality([host('b')])]),
+    ]),
+    of('a cluster that refuses connections', [
+      whole('agg8', ['agg8 a', 'agg8 b']),
+      part('agg8 a', [locality([host('dead')])]),
+      part('agg8 b', [locality([host('b')])]),
+    ]),
+    of('checks that fail the first', [
+      whole('agg9', ['agg9 a', 'agg9 b']),
+      part('agg9 a', [locality([host('dead')])], check({})),
+      part('agg9 b', [locality([host('b')])]),
+    ]),
+  ];
+}
 
 function breakers(): HttpCase[] {
   const retrying = { retry_policy: { retry_on: '5xx', num_retries: 1, retry_back_off: { base_interval: '0.001s' } } };

@@ -77,10 +77,8 @@ export function compileBalancing(field: Field, message: ClusterMessage, discover
         panicThresholdPercent: common?.healthyPanicThreshold?.value ?? 50,
       }
     : compileLegacy(field, message);
-  if ((balancing.policy === 'clusterProvided') !== (discovery === 'originalDst'))
-    if (discovery !== 'originalDst')
-      // Envoy takes the default policy of such a cluster for its own.
-      field.at('lb_policy').fail('CLUSTER_PROVIDED needs the type ORIGINAL_DST');
+  if (balancing.policy === 'clusterProvided' && discovery !== 'originalDst' && discovery !== 'aggregate')
+    field.at('lb_policy').fail('CLUSTER_PROVIDED needs a cluster that provides one');
   if (balancing.ring.byHostname && discovery !== 'strictDns')
     field
       .at('common_lb_config')

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { toBinary } from '@bufbuild/protobuf';
 import type { Cluster as ClusterMessage } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { ClusterConfigSchema as AggregateSchema } from '../../xds/gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js';
 import type { HttpProtocolOptions } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { compileBalancing } from './balancing.ts';
@@ -17,7 +18,7 @@ import type { Cluster } from './table.ts';
 import { compileThresholds, defaultThresholds } from './thresholds.ts';
 import { compileUpstreamTls } from './tls.ts';
 
-const known = words(`transport_socket_matches name alt_stat_name type eds_cluster_config connect_timeout
+const known = words(`transport_socket_matches name alt_stat_name type cluster_type eds_cluster_config connect_timeout
   per_connection_buffer_limit_bytes lb_policy load_assignment max_requests_per_connection circuit_breakers
   common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options dns_refresh_rate
   dns_failure_refresh_rate respect_dns_ttl dns_lookup_family wait_for_warm_on_init outlier_detection cleanup_interval
@@ -46,6 +47,7 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
     name: message.name,
     altStatName: message.altStatName,
     discovery,
+    parts: compileParts(field, message),
     edsName: message.edsClusterConfig?.serviceName || message.name,
     ...compileBalancing(field, message, discovery),
     connectTimeoutMs: durationMs(message.connectTimeout, 5000),
@@ -88,10 +90,26 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
 const withAutoSni = (tls: Cluster['tls'], autoSni: boolean): Cluster['tls'] =>
   tls && autoSni ? { ...tls, autoSni } : tls;
 
+/** The one cluster type that is no plain one: a cluster of clusters. */
+function compileParts(field: Field, { clusterDiscoveryType: type, lbPolicy }: ClusterMessage): readonly string[] {
+  if (type.case !== 'clusterType') return [];
+  const at = field.at('cluster_type').at('typed_config');
+  const any = type.value.typedConfig;
+  if (!any || messageName(any) !== AggregateSchema.typeName) {
+    at.fail(any ? `type ${messageName(any)} is not supported` : 'is missing');
+    return [];
+  }
+  if (lbPolicy !== 6) field.at('lb_policy').fail('must be CLUSTER_PROVIDED for an aggregate cluster');
+  const clusters = unpack(at, any, AggregateSchema)?.clusters ?? [];
+  if (clusters.length === 0) at.at('clusters').fail('is empty');
+  return clusters;
+}
+
 function compileDiscovery(field: Field, message: ClusterMessage): Cluster['discovery'] {
   const type = message.clusterDiscoveryType;
-  const discovery = type.case === 'type' ? discoveries[type.value] : type.case ? undefined : 'static';
-  if (!discovery) field.at(type.case === 'clusterType' ? 'cluster_type' : 'type').fail('is not supported');
+  if (type.case === 'clusterType') return 'aggregate';
+  const discovery = type.case === 'type' ? discoveries[type.value] : 'static';
+  if (!discovery) field.at('type').fail('is not supported');
   return discovery ?? 'static';
 }
 

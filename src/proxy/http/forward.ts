@@ -119,7 +119,11 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       this.answer(forward.clusterNotFoundStatus, '', 'NC', 'cluster_not_found');
       return;
     }
-    exchange.cluster = pool.config;
+    // Of a cluster of clusters, it is the whole that is logged and counted.
+    exchange.cluster =
+      pool.config.name === weighted.cluster
+        ? pool.config
+        : (exchange.plane.table.clusters.get(weighted.cluster) ?? pool.config);
     const breaker = forward.highPriority ? pool.highBreaker : pool.breaker;
     if (!breaker.takesRequests) {
       exchange.attempts++;

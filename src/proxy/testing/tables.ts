@@ -39,6 +39,7 @@ export function clusterOf(name: string, endpoints: readonly Endpoint[], override
     name,
     altStatName: '',
     discovery: 'eds',
+    parts: [],
     edsName: name,
     policy: 'roundRobin',
     leastRequestChoices: 2,

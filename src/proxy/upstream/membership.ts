@@ -6,7 +6,7 @@ import { type ClusterCounters, OutlierCounters } from '../telemetry/counters.ts'
 import type { HealthChecks } from './health-check.ts';
 import { Host, hostKey } from './host.ts';
 import { type Outcome, OutlierDetection } from './outlier.ts';
-import { type HostGroup, makePicker, type PickContext, type Picker } from './picker.ts';
+import { type HostGroup, type Level, levelsOf, makePicker, type PickContext, type Picker } from './picker.ts';
 import { Resolution } from './resolution.ts';
 import { makeSubsetPicker } from './subsets.ts';
 
@@ -25,6 +25,8 @@ export abstract class Membership {
   protected readonly hosts: Map<string, Host> = new Map();
   private groups: HostGroup[] = [];
   private picker: Picker | null = null;
+  /** Grows whenever hosts or their health change. */
+  version = 0;
   private readonly outlier: OutlierDetection | null;
   /** Null where hosts are not asked. */
   protected checks: HealthChecks | null = null;
@@ -157,7 +159,13 @@ export abstract class Membership {
     this.repick();
   }
 
+  /** What each priority has, the first first. */
+  levels(): Level[] {
+    return levelsOf(this.groups, performance.now());
+  }
+
   private repick(): void {
+    this.version++;
     const { config, groups, counters } = this;
     const now = performance.now();
     this.picker =

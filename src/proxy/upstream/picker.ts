@@ -45,7 +45,7 @@ interface Share {
   readonly source: Source | null;
 }
 
-interface Level {
+export interface Level {
   readonly groups: readonly HostGroup[];
   readonly hosts: readonly Host[];
   readonly healthy: readonly Host[];
@@ -58,6 +58,17 @@ interface Level {
 }
 
 const maxAttempts = 8;
+
+/** By priority, those without hosts included; one at least. */
+export function levelsOf(groups: readonly HostGroup[], now: number): Level[] {
+  const last = groups.reduce((highest, { priority }) => Math.max(highest, priority), 0);
+  return Array.from({ length: last + 1 }, (_, priority) =>
+    levelOf(
+      groups.filter((group) => group.priority === priority),
+      now,
+    ),
+  );
+}
 
 function levelOf(groups: readonly HostGroup[], now: number): Level {
   const factor = (groups[0]?.overprovisioningPercent ?? 140) / 100;
@@ -85,8 +96,17 @@ function inPanic({ healthy, degraded, counted }: Level, thresholdPercent: number
   return percent < thresholdPercent;
 }
 
+/** Which levels give load to every host, ill or not; none as long as all of the load can be carried. */
+export function panicsOf(levels: readonly Level[], thresholdPercent: number): boolean[] {
+  const available = levels.reduce((sum, { health, degradation }) => sum + health + degradation, 0);
+  return levels.map((level) => available < 100 && inPanic(level, thresholdPercent));
+}
+
 /** Loads of the levels in per cent: the healthy hosts' of each, then the degraded ones' (Envoy documentation, "Priority levels"). */
-function loadsOf(levels: readonly Level[], panic: readonly boolean[]): { healthy: number[]; degraded: number[] } {
+export function loadsOf(
+  levels: readonly Level[],
+  panic: readonly boolean[],
+): { healthy: number[]; degraded: number[] } {
   const whole = Math.min(
     100,
     levels.reduce((sum, { health, degradation }) => sum + health + degradation, 0),
@@ -166,35 +186,21 @@ export function makePicker(
   now: number,
   counters: Pick<ClusterCounters, 'lbHealthyPanic'>,
 ): Picker {
-  const last = groups.reduce((highest, { priority }) => Math.max(highest, priority), 0);
-  const levels = Array.from({ length: last + 1 }, (_, priority) =>
-    levelOf(
-      groups.filter((group) => group.priority === priority),
-      now,
-    ),
-  );
-  const threshold = cluster.panicThresholdPercent;
-  const available = levels.reduce((sum, { health, degradation }) => sum + health + degradation, 0);
-  const panic = levels.map((level) => available < 100 && inPanic(level, threshold));
+  const levels = levelsOf(groups, now);
+  const panic = panicsOf(levels, cluster.panicThresholdPercent);
   const loads = loadsOf(levels, panic);
   const keyed = isKeyed(cluster);
   const shares: Share[] = [];
   let upTo = 0;
-  const share = (load: number, inPanicNow: boolean, chosen: Source | null) => {
-    const source = inPanicNow && cluster.failsInPanic ? null : chosen;
+  const share = (i: number, load: number, well: readonly Host[]) => {
     if (load <= 0) return;
     upTo += load;
-    shares.push({ upTo, source, panic: inPanicNow });
+    const hosts = panic[i] ? (cluster.failsInPanic ? [] : levels[i].hosts) : well;
+    shares.push({ upTo, source: sourceOf(cluster, levels[i], hosts, now), panic: panic[i] });
   };
-  for (const [i, level] of levels.entries())
-    share(loads.healthy[i], panic[i], sourceOf(cluster, level, panic[i] ? level.hosts : level.healthy, now));
+  for (const [i, { healthy }] of levels.entries()) share(i, loads.healthy[i], healthy);
   // Rings and tables hold the healthy alone, also for what is meant for the degraded (Envoy: ThreadAwareLoadBalancerBase).
-  for (const [i, level] of levels.entries())
-    share(
-      loads.degraded[i],
-      panic[i],
-      sourceOf(cluster, level, panic[i] ? level.hosts : keyed ? level.healthy : level.degraded, now),
-    );
+  for (const [i, { healthy, degraded }] of levels.entries()) share(i, loads.degraded[i], keyed ? healthy : degraded);
   const single = shares.length === 1 && !shares[0].panic ? shares[0].source : null;
   const only = single !== null && single.places.length === 1 ? single.places[0].balance : null;
 

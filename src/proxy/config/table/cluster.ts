@@ -8,7 +8,9 @@ export type Metadata = Readonly<Record<string, Readonly<Record<string, unknown>>
 export interface Cluster {
   readonly name: string;
   readonly altStatName: string;
-  readonly discovery: 'eds' | 'static' | 'strictDns' | 'logicalDns' | 'originalDst';
+  readonly discovery: 'eds' | 'static' | 'strictDns' | 'logicalDns' | 'originalDst' | 'aggregate';
+  /** Names of the clusters of an aggregate, the first preferred. */
+  readonly parts: readonly string[];
   readonly edsName: string;
   readonly policy: 'roundRobin' | 'leastRequest' | 'random' | 'ringHash' | 'maglev' | 'clusterProvided';
   readonly leastRequestChoices: number;
