@@ -9,6 +9,7 @@ import { jwts } from './http/cases/jwt.ts';
 import { rateLimits } from './http/cases/rate-limits.ts';
 import { routing } from './http/cases/routing.ts';
 import { traffic } from './http/cases/traffic.ts';
+import { tries } from './http/cases/tries.ts';
 import { tunnels } from './http/cases/tunnels.ts';
 import { upstreams } from './http/cases/upstreams.ts';
 import { compareHttp } from './http/run.ts';
@@ -26,6 +27,7 @@ const cases = [
   ...upstreams,
   ...balancing,
   ...hostile,
+  ...tries,
   ...tunnels,
 ].filter(({ name }) => only.length === 0 || only.some((text) => name.includes(text)));
 const outcomes = await compareHttp(cases);

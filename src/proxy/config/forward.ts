@@ -10,7 +10,7 @@ import type {
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import {
   InternalRedirectPolicySchema,
-  RetryPolicySchema,
+  RouteAction_MaxStreamDurationSchema,
   RouteAction_UpgradeConfig_ConnectConfigSchema,
   RouteActionSchema,
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
@@ -23,15 +23,14 @@ import { durationMs, type Field, messageName, unpack, words } from './field.ts';
 import { compileMutation } from './header-mutation.ts';
 import { compileRouteFilters } from './http-filters.ts';
 import { compileRateLimits } from './rate-limit.ts';
-import { compileHeader } from './string-match.ts';
-import type { Forward, HashPolicy, InternalRedirect, RetryPolicy, RouteFilters, WeightedCluster } from './table.ts';
+import { compileRetry } from './retry.ts';
+import type { Forward, HashPolicy, InternalRedirect, RouteFilters, WeightedCluster } from './table.ts';
 
 const known =
   words(`cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite
   host_rewrite_literal host_rewrite_header host_rewrite_path_regex auto_host_rewrite append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies
   metadata_match hash_policy upgrade_configs internal_redirect_policy max_grpc_timeout grpc_timeout_offset max_stream_duration rate_limits include_vh_rate_limits priority`);
-const knownRetry = words(`retry_on num_retries per_try_timeout retry_host_predicate host_selection_retry_max_attempts
-  retriable_status_codes retriable_headers retriable_request_headers retry_back_off retry_priority`);
+const knownDuration = words('max_stream_duration grpc_timeout_header_max grpc_timeout_header_offset');
 const notFoundStatus = [503, 404, 500] as const;
 
 /** What a route inherits from its virtual host. */
@@ -46,6 +45,8 @@ export function compileForward(field: Field, action: RouteAction, inherited: Inh
   const clusters = compileClusters(field, action, inherited.filters);
   const host = action.hostRewriteSpecifier;
   const retry = action.retryPolicy ?? inherited.retry;
+  const duration = action.maxStreamDuration;
+  if (duration) field.at('max_stream_duration').only(RouteAction_MaxStreamDurationSchema, duration, knownDuration);
   const mirrors = action.requestMirrorPolicies.length > 0 ? action.requestMirrorPolicies : inherited.mirrors;
   return {
     clusters,
@@ -64,9 +65,11 @@ export function compileForward(field: Field, action: RouteAction, inherited: Inh
     appendXForwardedHost: action.appendXForwardedHost,
     timeoutMs: durationMs(action.timeout, 15_000),
     idleTimeoutMs: durationMs(action.idleTimeout, 0),
-    maxStreamDurationMs: action.maxStreamDuration?.maxStreamDuration
-      ? durationMs(action.maxStreamDuration.maxStreamDuration, 0)
-      : null,
+    maxStreamDurationMs: duration?.maxStreamDuration ? durationMs(duration.maxStreamDuration, 0) : null,
+    grpcMaxStreamDurationMs: duration?.grpcTimeoutHeaderMax ? durationMs(duration.grpcTimeoutHeaderMax, 0) : null,
+    grpcStreamDurationOffsetMs: durationMs(duration?.grpcTimeoutHeaderOffset, 0),
+    grpcMaxTimeoutMs: action.maxGrpcTimeout ? durationMs(action.maxGrpcTimeout, 0) : null,
+    grpcTimeoutOffsetMs: durationMs(action.grpcTimeoutOffset, 0),
     retry: retry ? compileRetry(field.at('retry_policy'), retry) : null,
     subset: subsetOf(action.metadataMatch),
     hash: action.hashPolicy.flatMap((policy, i) => compileHash(field.at('hash_policy', i), policy) ?? []),
@@ -196,30 +199,6 @@ export function compileRegexRewrite(field: Field, rewrite: RegexMatchAndSubstitu
     field.fail((error as Error).message);
     return null;
   }
-}
-
-function compileRetry(field: Field, retry: RetryPolicyMessage): RetryPolicy {
-  field.only(RetryPolicySchema, retry, knownRetry);
-  const base = durationMs(retry.retryBackOff?.baseInterval, 25);
-  return {
-    on: new Set(
-      retry.retryOn
-        .split(',')
-        .map((word) => word.trim())
-        .filter(Boolean),
-    ),
-    statuses: new Set(retry.retriableStatusCodes),
-    headers: retry.retriableHeaders.map((h, i) => compileHeader(field.at('retriable_headers', i), h)),
-    requestHeaders: retry.retriableRequestHeaders.map((h, i) =>
-      compileHeader(field.at('retriable_request_headers', i), h),
-    ),
-    retries: retry.numRetries ?? 1,
-    perTryTimeoutMs: durationMs(retry.perTryTimeout, 0),
-    backoffBaseMs: base,
-    backoffMaxMs: durationMs(retry.retryBackOff?.maxInterval, base * 10),
-    avoidPreviousHosts: retry.retryHostPredicate.some((p) => p.name.endsWith('previous_hosts')),
-    hostSelectionAttempts: Number(retry.hostSelectionRetryMaxAttempts) || 1,
-  };
 }
 
 function compileHash(field: Field, policy: RouteAction_HashPolicy): HashPolicy | null {

@@ -113,9 +113,12 @@ export class ActiveExchange implements Exchange {
   responseChanges: HeaderMutation[] | null = null;
   /** The cluster drawn by weight, when filters had to know it before forwarding; null otherwise. */
   weighted: WeightedCluster | null = null;
-  /** Redirects that were followed here, and the routes they left; null without any. */
+  /** Redirects that were followed here, and the routes they led to; null without any. */
   redirects = 0;
   visited: Route[] | null = null;
+  /** From the end of the request on, and for each attempt; 0 without limit. */
+  timeoutMs = 0;
+  perTryTimeoutMs = 0;
   /** A balancer's, not a user's. */
   healthCheck = false;
   requestComplete = false;

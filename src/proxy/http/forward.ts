@@ -12,18 +12,27 @@ import { type Host, undeliveredProtocol } from '../upstream/host.ts';
 import { outcomeOf, outcomeOfGrpc } from '../upstream/outcome.ts';
 import type { ResetReason, UpstreamCall, UpstreamStream } from '../upstream/upstream-call.ts';
 import type { ActiveExchange, BodyTaker } from './active-exchange.ts';
+import { allowTime, retryPolicyOf, streamDurationMs } from './allowance.ts';
+import { fromInside } from './client-address.ts';
 import { failureReply } from './failure-reply.ts';
 import { finish } from './finish.ts';
 import { requestHash } from './hash-policy.ts';
 import { HeldBody } from './held-body.ts';
 import { followRedirect } from './internal-redirect.ts';
 import { localReply } from './local-reply.ts';
-import { matchesHeader } from './match.ts';
 import { startMirrors } from './mirror.ts';
 import { serveAgain } from './pipeline.ts';
 import { editRequest, outgoing } from './request-headers.ts';
 import { editResponse } from './response-headers.ts';
-import { backoffMs, mayRepeat, retriesReset, retriesResponse, undeliveredBackoffMs } from './retry.ts';
+import {
+  backoffMs,
+  mayRepeat,
+  resetBackoffMs,
+  retriesReset,
+  retriesResponse,
+  retriesTimeout,
+  undeliveredBackoffMs,
+} from './retry.ts';
 import { SlowDials } from './slow-dials.ts';
 import { chooseCluster } from './weighted.ts';
 
@@ -32,8 +41,12 @@ const maxRetainedBytes = 1_048_576;
 /** Without a retry policy, bodies are kept only for a connection that turns out to be stale. */
 const maxStaleRetainedBytes = 65_536;
 const maxStaleRepeats = 3;
+/** Of Node's timers: 24 days. */
+const maxTimerMs = 2 ** 31 - 1;
 /** How often a request that no host has taken may go on to another. */
 const maxUndelivered = 8;
+/** gRPC's status code. */
+const deadlineExceeded = 4;
 const upgradeId = knownId('upgrade');
 const undeliveredId = knownId('x-lateen-undelivered');
 
@@ -47,10 +60,11 @@ function noteAttempted(exchange: ActiveExchange, address: Address): void {
   if (!exchange.attempted.includes(address)) exchange.attempted.push(address);
 }
 
-/** Envoy: retriable_request_headers. */
-function wantsRetries(exchange: ActiveExchange, { requestHeaders }: RetryPolicy): boolean {
-  return requestHeaders.length === 0 || requestHeaders.some((header) => matchesHeader(header, exchange));
-}
+const timeoutDetails = {
+  total: 'response_timeout',
+  perTry: 'upstream_per_try_timeout',
+  perTryIdle: 'upstream_per_try_idle_timeout',
+};
 
 type Phase = 'picking' | 'connecting' | 'sent' | 'backingOff' | 'responding' | 'tunnel' | 'over';
 
@@ -65,6 +79,7 @@ type Phase = 'picking' | 'connecting' | 'sent' | 'backingOff' | 'responding' | '
 export class Forwarding implements UpstreamStream, BodyTaker {
   private readonly exchange: ActiveExchange;
   private readonly forward: Forward;
+  private readonly retry: RetryPolicy | null;
   private weighted: WeightedCluster | null = null;
   private pool: ClusterPool | null = null;
   private breaker: Breaker | null = null;
@@ -90,13 +105,16 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private routeTimer: NodeJS.Timeout | null = null;
   private durationTimer: NodeJS.Timeout | null = null;
   private tryTimer: NodeJS.Timeout | null = null;
+  private idleTimer: NodeJS.Timeout | null = null;
   private attemptTick = 0;
   private madeCookie: string | null = null;
 
   constructor(exchange: ActiveExchange, forward: Forward) {
     this.exchange = exchange;
     this.forward = forward;
-    this.retriesLeft = forward.retry === null || !wantsRetries(exchange, forward.retry) ? 0 : forward.retry.retries;
+    this.retry = retryPolicyOf(exchange, forward);
+    this.retriesLeft = this.retry?.retries ?? 0;
+    allowTime(exchange, forward, this.retry);
     exchange.taker = this;
   }
 
@@ -140,9 +158,9 @@ export class Forwarding implements UpstreamStream, BodyTaker {
         this.madeCookie = cookie.header;
       });
     }
-    const durationMs = forward.maxStreamDurationMs ?? exchange.manager.maxStreamDurationMs;
+    const durationMs = streamDurationMs(exchange, forward);
     if (durationMs > 0) {
-      const leftMs = Math.max(1, durationMs - (output.tick - exchange.startTick));
+      const leftMs = Math.max(1, Math.min(durationMs, maxTimerMs) - (output.tick - exchange.startTick));
       this.durationTimer = setTimeout(() => output.turn(() => this.onTooLong()), leftMs);
     }
     this.attempt(false);
@@ -156,11 +174,12 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     flag: string,
     details: string,
     headers: readonly string[] | null = null,
+    grpcStatus: number | null = null,
   ): void {
     const { exchange } = this;
     if (flag !== '') exchange.addFlag(flag);
     this.close();
-    localReply(exchange, status, body, details, headers);
+    localReply(exchange, status, body, details, headers, grpcStatus);
   }
 
   private answerOverflow(): void {
@@ -171,9 +190,9 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   }
 
   private startRouteTimer(): void {
-    const { timeoutMs } = this.forward;
+    const timeoutMs = Math.min(this.exchange.timeoutMs, maxTimerMs);
     if (timeoutMs <= 0 || this.phase === 'over' || this.routeTimer !== null) return;
-    this.routeTimer = setTimeout(() => output.turn(() => this.onTimeout(false)), timeoutMs);
+    this.routeTimer = setTimeout(() => output.turn(() => this.onTimeout('total')), timeoutMs);
   }
 
   /** The stream has lasted as long as it may (Envoy: max_stream_duration). */
@@ -188,32 +207,39 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       return;
     }
     this.dropConnection();
-    this.answer(exchange.requestComplete ? 504 : 408, 'downstream duration timeout', 'DT', 'max_duration_timeout');
+    const status = exchange.requestComplete ? 504 : 408;
+    this.answer(status, 'downstream duration timeout', 'DT', 'max_duration_timeout', null, deadlineExceeded);
   }
 
-  private onTimeout(perTry: boolean): void {
+  private onTimeout(which: 'total' | 'perTry' | 'perTryIdle'): void {
     const { exchange } = this;
     if (this.phase === 'over' || exchange.finished) return;
+    const perTry = which !== 'total';
     const { counters } = this.pool!;
-    if (perTry) counters.upstreamRqPerTryTimeout++;
+    if (which === 'perTry') counters.upstreamRqPerTryTimeout++;
+    else if (which === 'perTryIdle') counters.upstreamRqPerTryIdleTimeout++;
     else counters.upstreamRqTimeout++;
     if (this.host !== null) {
       this.host.counters.rqTimeout++;
       this.pool!.report(this.host, 'timeout');
     }
+    const details = timeoutDetails[which];
     if (exchange.responded) {
       exchange.addFlag('UT');
-      exchange.details = 'response_timeout';
+      exchange.details = details;
       this.breakOff();
       return;
     }
-    if (perTry && this.mayRetry(true)) {
+    if (perTry && this.retry !== null && retriesTimeout(this.retry) && this.mayRetry(true)) {
       this.again(true);
       return;
     }
     this.dropConnection();
-    if (perTry && this.forward.retry !== null && this.forward.retry.retries > 0) this.noteRetryLimit();
-    this.answer(504, 'upstream request timeout', 'UT', perTry ? 'upstream_per_try_timeout' : 'response_timeout');
+    if (perTry && this.retry !== null && this.retry.retries > 0) this.noteRetryLimit();
+    // Envoy: x-envoy-upstream-rq-timeout-alt-response.
+    if (exchange.header('x-envoy-upstream-rq-timeout-alt-response') !== null && fromInside(exchange))
+      this.answer(204, '', 'UT', details);
+    else this.answer(504, 'upstream request timeout', 'UT', details);
   }
 
   /** One more try: `fresh` does not trust an idle connection. */
@@ -221,11 +247,10 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const { exchange } = this;
     const pool = this.pool!;
     this.phase = 'picking';
-    const avoids =
-      this.undelivered > 0 || (this.slow?.any ?? false) || (this.forward.retry?.avoidPreviousHosts ?? true);
+    const avoids = this.undelivered > 0 || (this.slow?.any ?? false) || (this.retry?.avoidPreviousHosts ?? true);
     const avoid = this.tried !== null && avoids ? this.tried : null;
     const host = pool.pick(
-      { hash: this.hash, avoid, subset: this.weighted!.subset ?? this.forward.subset },
+      { hash: this.hash, avoid, subset: this.weighted!.subset ?? this.forward.subset, spent: this.spent() },
       exchange.connection.local,
     );
     if (host === null) {
@@ -250,6 +275,11 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     }
     if (connection === 'waiting') return;
     this.onGiven(connection);
+  }
+
+  private spent(): { tried: Host[]; every: number } | null {
+    const every = this.retry?.previousPrioritiesEvery ?? 0;
+    return every === 0 || this.tried === null ? null : { tried: this.tried, every };
   }
 
   private enterHost(host: Host): void {
@@ -378,15 +408,13 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     }
     if (exchange.requestComplete) this.endRequest();
     this.resumeCaller();
-    const perTryMs = forward.retry?.perTryTimeoutMs ?? 0;
-    if (perTryMs > 0) this.tryTimer = setTimeout(() => output.turn(() => this.onTimeout(true)), perTryMs);
   }
 
   private repeatable(): boolean {
     const { forward, exchange } = this;
     // A mesh peer may answer that it could not deliver the request.
     return (
-      forward.retry !== null ||
+      this.retry !== null ||
       forward.internalRedirect !== null ||
       forward.mirrors.length > 0 ||
       exchange.upstreamMtls ||
@@ -395,8 +423,25 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   }
 
   private endRequest(): void {
+    const { perTryTimeoutMs } = this.exchange;
     this.exchange.upstreamSentTick = output.tick;
+    if (perTryTimeoutMs > 0 && this.phase === 'sent')
+      this.tryTimer = setTimeout(
+        () => output.turn(() => this.onTimeout('perTry')),
+        Math.min(perTryTimeoutMs, maxTimerMs),
+      );
+    if (this.retry !== null && this.retry.perTryIdleTimeoutMs > 0) this.watchIdle(this.retry.perTryIdleTimeoutMs);
     if (!this.upgrading) this.connection!.sendEnd(this.exchange.requestTrailers);
+  }
+
+  private watchIdle(ms: number): void {
+    this.clearIdleTimer();
+    this.idleTimer = setTimeout(() => output.turn(() => this.onTimeout('perTryIdle')), ms);
+  }
+
+  private clearIdleTimer(): void {
+    if (this.idleTimer !== null) clearTimeout(this.idleTimer);
+    this.idleTimer = null;
   }
 
   onRequestBody(bytes: Buffer, start: number, end: number): void {
@@ -411,7 +456,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       if (this.connection!.congested) this.pauseCaller();
     }
     if (!this.retains) return;
-    const limit = this.forward.retry === null ? maxStaleRetainedBytes : maxRetainedBytes;
+    const limit = this.retry === null ? maxStaleRetainedBytes : maxRetainedBytes;
     this.held ??= new HeldBody();
     if (sending && this.held.bytes + (end - start) > limit) {
       this.retains = false;
@@ -496,18 +541,19 @@ export class Forwarding implements UpstreamStream, BodyTaker {
       return;
     }
     if (forward.internalRedirect?.statuses.has(status) && this.redirected(forward.internalRedirect, block)) return;
-    if (forward.retry !== null && retriesResponse(forward.retry, block)) {
+    if (this.retry !== null && retriesResponse(this.retry, block)) {
       if (this.mayRetry(true)) {
         const { counters } = this.pool!;
         counters.retry ??= new RetriedCounters();
         counters.retry.upstreamRq.add(status);
-        this.again(true);
+        this.again(true, resetBackoffMs(this.retry, block));
         returnBlock(block);
         return;
       }
-      if (forward.retry.retries > 0 && this.retriesLeft <= 0) this.noteRetryLimit();
+      if (this.retry.retries > 0 && this.retriesLeft <= 0) this.noteRetryLimit();
     } else if (this.retrying) this.pool!.counters.upstreamRqRetrySuccess++;
     this.clearTryTimer();
+    if (this.retry !== null && this.retry.perTryIdleTimeoutMs > 0) this.watchIdle(this.retry.perTryIdleTimeoutMs);
     exchange.response = block;
     exchange.status = status;
     exchange.details = 'via_upstream';
@@ -561,6 +607,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   onBody(bytes: Buffer, start: number, end: number): void {
     const { exchange } = this;
     exchange.responseBodyBytes += end - start;
+    this.idleTimer?.refresh();
     exchange.stream.sendBody(bytes, start, end);
     if (exchange.stream.congested && !this.pausedUpstream) {
       this.pausedUpstream = true;
@@ -585,7 +632,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   }
 
   onFailure(reason: ResetReason, detail: string, answered: boolean): void {
-    const { exchange, forward } = this;
+    const { exchange } = this;
     const host = this.host!;
     const sent = this.phase !== 'connecting';
     this.connection = null;
@@ -637,12 +684,12 @@ export class Forwarding implements UpstreamStream, BodyTaker {
         return;
       }
     }
-    if (forward.retry !== null && retriesReset(forward.retry, reason, sent)) {
+    if (this.retry !== null && retriesReset(this.retry, reason, sent)) {
       if (this.mayRetry(true)) {
         this.again(false);
         return;
       }
-      if (forward.retry.retries > 0 && this.retriesLeft <= 0) this.noteRetryLimit();
+      if (this.retry.retries > 0 && this.retriesLeft <= 0) this.noteRetryLimit();
     }
     exchange.upstreamFailure = detail;
     const { status, body, flag, details } = failureReply(reason, detail, exchange.attempts > 1);
@@ -666,7 +713,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   }
 
   private mayRetry(replay: boolean): boolean {
-    if (this.forward.retry === null || this.retriesLeft <= 0 || this.exchange.responded) return false;
+    if (this.retry === null || this.retriesLeft <= 0 || this.exchange.responded) return false;
     if (replay && !this.retains) return false;
     if (!this.retrying && !this.breaker!.takesRetries) {
       this.pool!.counters.upstreamRqRetryOverflow++;
@@ -676,11 +723,13 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     return true;
   }
 
-  private again(drop: boolean): void {
-    const policy = this.forward.retry!;
+  private again(drop: boolean, resetMs: number | null = null): void {
+    const policy = this.retry!;
+    const { counters } = this.pool!;
     this.retriesLeft--;
-    this.pool!.counters.upstreamRqRetry++;
-    this.pool!.counters.upstreamRqRetryBackoffExponential++;
+    counters.upstreamRqRetry++;
+    if (resetMs === null) counters.upstreamRqRetryBackoffExponential++;
+    else counters.upstreamRqRetryBackoffRatelimited++;
     if (!this.retrying) {
       this.retrying = true;
       this.breaker!.retries++;
@@ -689,7 +738,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     this.tried.push(this.host!);
     if (drop) this.dropConnection();
     this.leaveHost();
-    this.backOff(backoffMs(policy, policy.retries - this.retriesLeft));
+    this.backOff(resetMs ?? backoffMs(policy, policy.retries - this.retriesLeft));
   }
 
   /** The response cannot be completed: the caller must notice. */
@@ -716,6 +765,7 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private clearTryTimer(): void {
     if (this.tryTimer !== null) clearTimeout(this.tryTimer);
     this.tryTimer = null;
+    this.clearIdleTimer();
   }
 
   private clearTimers(): void {

@@ -56,7 +56,7 @@ class Shadow implements UpstreamStream {
     this.kept = shadowHead(exchange, forward);
     pool.breaker.requests++;
     this.timer = setTimeout(() => this.close(true), shadowTimeoutMs);
-    const host = pool.pick({ hash: null, avoid: null, subset: forward.subset }, exchange.connection.local);
+    const host = pool.pick({ hash: null, avoid: null, subset: forward.subset, spent: null }, exchange.connection.local);
     const connection =
       host === null ? null : pool.acquire(host, this, outgoing.authority, false, exchange.protocol === 'HTTP/2');
     if (connection === null) this.close(false);

@@ -7,6 +7,7 @@ import { output } from '../net/output.ts';
 import { injectTrace } from '../telemetry/trace.ts';
 import type { RequestHead } from '../upstream/upstream-call.ts';
 import type { ActiveExchange } from './active-exchange.ts';
+import { writeGrpcTimeout } from './allowance.ts';
 import { clientAddress, fromInside } from './client-address.ts';
 import { pathOnly } from './match.ts';
 import { mutate } from './mutation.ts';
@@ -26,15 +27,26 @@ const neverSent = idSet(
   'x-envoy-expected-rq-timeout-ms',
   'x-envoy-max-retries',
   'x-envoy-retry-on',
+  'x-envoy-retry-grpc-on',
+  'x-envoy-retriable-status-codes',
+  'x-envoy-retriable-header-names',
+  'x-envoy-hedge-on-per-try-timeout',
+  'x-envoy-upstream-alt-stat-name',
+  'x-envoy-upstream-rq-timeout-alt-response',
   'x-envoy-internal',
   'x-envoy-overloaded',
 );
+/** Passed on only from callers inside the mesh. */
+const fromInsideOnly = idSet('x-envoy-force-trace', 'x-envoy-ip-tags', 'x-envoy-original-url');
 /** Taken from callers beyond the edge, which have no say in them. */
 const notFromOutside = idSet(
   'x-envoy-external-address',
   'x-envoy-original-path',
   'x-envoy-original-host',
   'x-envoy-attempt-count',
+  'x-envoy-decorator-operation',
+  'x-envoy-downstream-service-cluster',
+  'x-envoy-downstream-service-node',
 );
 /** A Connection header cannot take these away. */
 const notNominable = new Set([
@@ -144,11 +156,14 @@ function editForwarded(exchange: ActiveExchange): void {
       for (let i = 0; i < request.count; i++) if (notFromOutside[request.ids[i]] === 1) edit.skip(i);
       if (!manager.suppressEnvoyHeaders) edit.set('x-envoy-external-address', exchange.client.ip);
     }
-  } else if (request.find(forwardedProtoId) < 0) edit.add('x-forwarded-proto', connection.tls ? 'https' : 'http');
+  } else {
+    if (request.find(forwardedProtoId) < 0) edit.add('x-forwarded-proto', connection.tls ? 'https' : 'http');
+    if (manager.internalRanges.length > 0 && fromInside(exchange)) edit.add('x-envoy-internal', 'true');
+  }
 }
 
 /** What is left of the route's time when another attempt begins, whole milliseconds. */
-function leftOf({ attempts, requestEndTick }: ActiveExchange, timeoutMs: number): number {
+function leftOf({ attempts, requestEndTick, timeoutMs }: ActiveExchange): number {
   if (attempts <= 1 || timeoutMs <= 0 || requestEndTick < 0) return timeoutMs;
   return Math.max(1, timeoutMs - Math.floor(output.tick - requestEndTick));
 }
@@ -179,6 +194,8 @@ function editReceived(exchange: ActiveExchange): void {
     if (id === 0) continue;
     if (id === teId) te = i;
     if (neverSent[id] === 1 || (id === expectId && request.expectContinue)) edit.skip(i);
+    // The address of before a redirect is of the proxy's own making.
+    else if (fromInsideOnly[id] === 1 && exchange.redirects === 0 && !fromInside(exchange)) edit.skip(i);
   }
   if (manager.underscores === 'drop')
     for (let i = 0; i < request.count; i++) if (request.nameHasUnderscore(i)) edit.skip(i);
@@ -227,8 +244,10 @@ export function editRequest(
   // Before the request's id is written: the decision to trace is part of it.
   if (manager.tracing !== null) injectTrace(exchange, manager.tracing, edit);
   if (exchange.requestId !== '') edit.set('x-request-id', exchange.requestId);
-  const expectedMs = forward.retry?.perTryTimeoutMs || leftOf(exchange, forward.timeoutMs);
+  const expectedMs = exchange.perTryTimeoutMs || leftOf(exchange);
   if (!manager.suppressEnvoyHeaders && expectedMs > 0) edit.add('x-envoy-expected-rq-timeout-ms', String(expectedMs));
+  if (forward.grpcMaxTimeoutMs !== null && expectedMs > 0 && exchange.grpc)
+    edit.set('grpc-timeout', writeGrpcTimeout(expectedMs));
   if (virtualHost.includeAttemptCount) edit.add('x-envoy-attempt-count', String(exchange.attempts));
 
   const path = rewrittenPath(exchange.path, route, forward);

@@ -1,5 +1,6 @@
 import type { HeaderBlock } from '../codec/header-block.ts';
 import type { RetryPolicy } from '../config/table.ts';
+import { output } from '../net/output.ts';
 import type { ResetReason } from '../upstream/upstream-call.ts';
 import type { RequestFacts } from './facts.ts';
 import { matchesHeader } from './match.ts';
@@ -17,6 +18,7 @@ const grpcConditions: Record<string, string> = {
 export function retriesResponse(policy: RetryPolicy, response: HeaderBlock): boolean {
   const { on } = policy;
   const { status } = response;
+  if (response.get('x-envoy-ratelimited') !== null) return on.has('envoy-ratelimited');
   if (status >= 500 && on.has('5xx')) return true;
   if ((status === 502 || status === 503 || status === 504) && on.has('gateway-error')) return true;
   if (status === 409 && on.has('retriable-4xx')) return true;
@@ -24,8 +26,7 @@ export function retriesResponse(policy: RetryPolicy, response: HeaderBlock): boo
   if (on.has('retriable-headers') && policy.headers.some((header) => matchesHeader(header, factsOf(response))))
     return true;
   const grpc = response.get('grpc-status');
-  if (grpc !== null && grpcConditions[grpc] !== undefined && on.has(grpcConditions[grpc])) return true;
-  return on.has('envoy-ratelimited') && response.get('x-envoy-ratelimited') !== null;
+  return grpc !== null && grpcConditions[grpc] !== undefined && on.has(grpcConditions[grpc]);
 }
 
 /** A response as header matchers read it. */
@@ -47,10 +48,25 @@ export function retriesReset(policy: RetryPolicy, reason: ResetReason, sent: boo
   return !sent && on.has('reset-before-request');
 }
 
+/** Whether an attempt that took too long asks for another: it is reset, which is as good as a 504. */
+export const retriesTimeout = ({ on }: RetryPolicy): boolean =>
+  on.has('5xx') || on.has('gateway-error') || on.has('reset');
+
 /** Envoy's fully jittered exponential back-off: a draw below base × (2ⁿ − 1), at most the maximum. */
 export function backoffMs(policy: RetryPolicy, retry: number): number {
   const ceiling = Math.min(policy.backoffBaseMs * (2 ** Math.min(retry, 20) - 1), policy.backoffMaxMs);
   return Math.random() * Math.max(ceiling, 0);
+}
+
+/** When the host says to try again: then, or up to half as long again; null when it does not say (Envoy: reset_headers). */
+export function resetBackoffMs({ resetHeaders, resetMaxMs }: RetryPolicy, response: HeaderBlock): number | null {
+  for (const { name, inUnixTime } of resetHeaders) {
+    const text = response.get(name);
+    if (text === null || !/^\d{1,12}$/.test(text)) continue;
+    const ms = Number(text) * 1000 - (inUnixTime ? Math.floor(output.wallMs / 1000) * 1000 : 0);
+    if (ms > 0 && ms <= resetMaxMs) return ms * (1 + Math.random() / 2);
+  }
+  return null;
 }
 
 /** Before the n-th host is asked, because none has taken the request: soon, or a while later when all have refused it. */

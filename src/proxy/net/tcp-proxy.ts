@@ -126,7 +126,7 @@ export class TcpRelay implements TcpSession {
       this.refuse('UO');
       return;
     }
-    const host = pool.pick({ hash: this.hash, avoid: null, subset: null }, this.connection.local);
+    const host = pool.pick({ hash: this.hash, avoid: null, subset: null, spent: null }, this.connection.local);
     if (host === null) {
       pool.counters.upstreamCxNoneHealthy++;
       this.refuse('UH');

@@ -30,7 +30,7 @@ function shares(cluster: Cluster, groups: readonly HostGroup[], draws = 20_000):
   const picker = makePicker(cluster, groups, 0, new ClusterCounters());
   const counts = new Map<number, number>();
   for (let i = 0; i < draws; i++) {
-    const host = picker.pick({ hash: null, avoid: null, subset: null });
+    const host = picker.pick({ hash: null, avoid: null, subset: null, spent: null });
     if (host !== null) counts.set(host.endpoint.port, (counts.get(host.endpoint.port) ?? 0) + 1 / draws);
   }
   return counts;
@@ -68,9 +68,9 @@ for (const policy of ['ringHash', 'maglev'] as const) {
     let moved = 0;
     for (let key = 0; key < 2000; key++) {
       const hash = xxHash64(`key ${key}`);
-      const host = before.pick({ hash, avoid: null, subset: null });
-      t.is(before.pick({ hash, avoid: null, subset: null }), host);
-      if (host !== all.hosts[0] && after.pick({ hash, avoid: null, subset: null }) !== host) moved++;
+      const host = before.pick({ hash, avoid: null, subset: null, spent: null });
+      t.is(before.pick({ hash, avoid: null, subset: null, spent: null }), host);
+      if (host !== all.hosts[0] && after.pick({ hash, avoid: null, subset: null, spent: null }) !== host) moved++;
     }
     // A ring of a least size gives more places to each host when they are fewer: Envoy's does so too.
     t.true(moved < (policy === 'maglev' ? 200 : 400), `${moved}`);
@@ -106,7 +106,7 @@ test('a host that was tried is avoided while there is another', (t) => {
   const picker = makePicker(clusterOf('a', [], { policy: 'random' }), [hosts], 0, new ClusterCounters());
   let avoided = 0;
   for (let i = 0; i < 200; i++)
-    if (picker.pick({ hash: null, avoid: [hosts.hosts[0]], subset: null }) === hosts.hosts[1]) avoided++;
+    if (picker.pick({ hash: null, avoid: [hosts.hosts[0]], subset: null, spent: null }) === hosts.hosts[1]) avoided++;
   t.true(avoided >= 195);
 });
 
@@ -156,7 +156,7 @@ test('however healthy the levels are, their loads add up and only hosts that are
         const all = groups.flatMap(({ hosts }) => hosts);
         const anyUsable = all.some((host) => host.usable());
         for (let i = 0; i < 50; i++) {
-          const host = picker.pick({ hash: null, avoid: null, subset: null });
+          const host = picker.pick({ hash: null, avoid: null, subset: null, spent: null });
           if (host === null ? anyUsable : !all.includes(host)) return false;
           if (host !== null && panicThresholdPercent === 0 && !host.usable()) return false;
         }
@@ -172,7 +172,7 @@ for (const policy of ['ringHash', 'maglev'] as const) {
     const cluster = clusterOf('a', [], { policy, hashBalancePercent: 120 });
     const hosts = group([1, 1, 1]);
     const picker = makePicker(cluster, [hosts], 0, new ClusterCounters());
-    const ask = { hash: xxHash64('some key'), avoid: null, subset: null };
+    const ask = { hash: xxHash64('some key'), avoid: null, subset: null, spent: null };
     const first = picker.pick(ask)!;
     first.active = 10;
     const second = picker.pick(ask)!;

@@ -22,6 +22,8 @@ export interface PickContext {
   readonly avoid: readonly Host[] | null;
   /** What the host's metadata must say (`envoy.lb`), for clusters with subsets; null asks for nothing. */
   readonly subset: Readonly<Record<string, unknown>> | null;
+  /** Priorities are left out after `every` hosts tried of them; null leaves none out. */
+  readonly spent: { readonly tried: readonly Host[]; readonly every: number } | null;
 }
 
 /** A momentary view of a cluster's hosts, replaced whenever one of them comes, goes, falls ill or recovers. */
@@ -190,22 +192,51 @@ export function makePicker(
   const panic = panicsOf(levels, cluster.panicThresholdPercent);
   const loads = loadsOf(levels, panic);
   const keyed = isKeyed(cluster);
-  const shares: Share[] = [];
-  let upTo = 0;
-  const share = (i: number, load: number, well: readonly Host[]) => {
-    if (load <= 0) return;
-    upTo += load;
-    const hosts = panic[i] ? (cluster.failsInPanic ? [] : levels[i].hosts) : well;
-    shares.push({ upTo, source: sourceOf(cluster, levels[i], hosts, now), panic: panic[i] });
+  const sharesOf = ({ healthy: ofHealthy, degraded: ofDegraded }: ReturnType<typeof loadsOf>): Share[] => {
+    const made: Share[] = [];
+    let upTo = 0;
+    const share = (i: number, load: number, well: readonly Host[]) => {
+      if (load <= 0) return;
+      upTo += load;
+      const hosts = panic[i] ? (cluster.failsInPanic ? [] : levels[i].hosts) : well;
+      made.push({ upTo, source: sourceOf(cluster, levels[i], hosts, now), panic: panic[i] });
+    };
+    for (const [i, { healthy }] of levels.entries()) share(i, ofHealthy[i], healthy);
+    // Rings and tables hold the healthy alone, also for what is meant for the degraded (Envoy: ThreadAwareLoadBalancerBase).
+    for (const [i, { healthy, degraded }] of levels.entries()) share(i, ofDegraded[i], keyed ? healthy : degraded);
+    return made;
   };
-  for (const [i, { healthy }] of levels.entries()) share(i, loads.healthy[i], healthy);
-  // Rings and tables hold the healthy alone, also for what is meant for the degraded (Envoy: ThreadAwareLoadBalancerBase).
-  for (const [i, { healthy, degraded }] of levels.entries()) share(i, loads.degraded[i], keyed ? healthy : degraded);
+  const shares = sharesOf(loads);
+  /** By the priorities left out. */
+  const remaining = new Map<string, readonly Share[]>();
+
+  const wellWithout = (out: readonly boolean[]) =>
+    levels.some(({ health, degradation }, i) => !out[i] && health + degradation > 0);
+
+  /** Without the priorities of hosts that were tried; all are there again when nobody well is left (Envoy: previous_priorities). */
+  function sharesWithout({ tried, every }: NonNullable<PickContext['spent']>): readonly Share[] {
+    const out = levels.map(() => false);
+    for (let n = every; n <= tried.length; n += every) {
+      const some = tried.slice(n - every, n);
+      for (const [i, { hosts }] of levels.entries()) if (some.some((host) => hosts.includes(host))) out[i] = true;
+      if (!wellWithout(out)) out.fill(false);
+    }
+    const key = out.join();
+    const known = remaining.get(key);
+    if (known !== undefined) return known;
+    const left = levels.map((level, i) => (out[i] ? { ...level, health: 0, degradation: 0 } : level));
+    const made = out.includes(true) ? sharesOf(loadsOf(left, panic)) : shares;
+    remaining.set(key, made);
+    return made;
+  }
   const single = shares.length === 1 && !shares[0].panic ? shares[0].source : null;
   const only = single !== null && single.places.length === 1 ? single.places[0].balance : null;
 
   function draw(hash: bigint | null, attempt: number): Host | null {
-    if (only !== null) return only.choose(hash, attempt);
+    return only === null ? drawFrom(shares, hash, attempt) : only.choose(hash, attempt);
+  }
+
+  function drawFrom(shares: readonly Share[], hash: bigint | null, attempt: number): Host | null {
     if (shares.length === 0) return null;
     // A key stays on its level as long as the levels stay as they are.
     const mark = keyed && hash !== null ? Number(hash % 100n) + 1 : Math.random() * 100;
@@ -218,11 +249,12 @@ export function makePicker(
   }
 
   return {
-    pick({ hash, avoid }) {
-      let host = draw(hash, 0);
+    pick({ hash, avoid, spent }) {
+      const from = spent === null ? null : sharesWithout(spent);
+      let host = from === null ? draw(hash, 0) : drawFrom(from, hash, 0);
       if (avoid === null || host === null) return host;
       for (let attempt = 1; attempt <= maxAttempts && host !== null && avoid.includes(host); attempt++)
-        host = draw(hash, attempt);
+        host = from === null ? draw(hash, attempt) : drawFrom(from, hash, attempt);
       return host;
     },
   };

@@ -67,7 +67,7 @@ export class SideCall implements UpstreamStream {
       this.#fail({ kind: 'overflow' });
       return;
     }
-    const host = chosen ?? pool.pick({ hash: null, avoid: null, subset: null }, unknownAddress);
+    const host = chosen ?? pool.pick({ hash: null, avoid: null, subset: null, spent: null }, unknownAddress);
     if (host === null) {
       pool.counters.upstreamCxNoneHealthy++;
       this.#fail({ kind: 'noHost' });

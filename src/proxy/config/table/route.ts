@@ -110,6 +110,12 @@ export interface Forward {
   readonly idleTimeoutMs: number;
   /** Overrides the connection manager's; null leaves it (Envoy: max_stream_duration). */
   readonly maxStreamDurationMs: number | null;
+  /** A call's `grpc-timeout`, less the offset, is its stream's duration, up to this; 0 without bound, null for calls like any request. */
+  readonly grpcMaxStreamDurationMs: number | null;
+  readonly grpcStreamDurationOffsetMs: number;
+  /** A call's `grpc-timeout`, less the offset, is its timeout, up to this; 0 without bound, null for calls like any request (Envoy: max_grpc_timeout). */
+  readonly grpcMaxTimeoutMs: number | null;
+  readonly grpcTimeoutOffsetMs: number;
   readonly retry: RetryPolicy | null;
   readonly hash: readonly HashPolicy[];
   /** What hosts must say of themselves (`envoy.lb`), in clusters with subsets (Envoy: metadata_match); null for nothing. */
@@ -154,10 +160,17 @@ export interface RetryPolicy {
   readonly retries: number;
   /** 0: the route's timeout alone. */
   readonly perTryTimeoutMs: number;
+  /** Without anything from the host; 0 for any time. */
+  readonly perTryIdleTimeoutMs: number;
   readonly backoffBaseMs: number;
   readonly backoffMaxMs: number;
+  /** Response headers that say when to try again, the first that can be read (Envoy: rate_limited_retry_back_off). */
+  readonly resetHeaders: ReadonlyArray<{ readonly name: string; readonly inUnixTime: boolean }>;
+  readonly resetMaxMs: number;
   readonly avoidPreviousHosts: boolean;
   readonly hostSelectionAttempts: number;
+  /** After so many attempts each, priorities already tried are avoided; 0 for never (Envoy: previous_priorities). */
+  readonly previousPrioritiesEvery: number;
 }
 
 export type HashPolicy =
