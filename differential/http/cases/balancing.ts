@@ -556,7 +556,38 @@ export const balancing: readonly HttpCase[] = [
   ...outliers(),
   ...breakers(),
   ...aggregates(),
+  ...originalDestinations(),
 ];
+
+function originalDestinations(): HttpCase[] {
+  const type = { type: 'ORIGINAL_DST', lb_policy: 'CLUSTER_PROVIDED' };
+  const of = (name: string, config: object, requests: readonly string[]): HttpCase => ({
+    name: `balancing: original destination: ${name}`,
+    routes: [prefix('/', to(`own ${name}`))],
+    clusters: [cluster(`own ${name}`, { ...type, original_dst_lb_config: config })],
+    requests,
+  });
+  const wrong = ['127.0.0.1', 'localhost:80', '', '127.0.0.1:99999', '[::1'];
+  return [
+    of('nothing says where', {}, some),
+    of('a header that is not asked for', {}, [get('/', 'x-envoy-original-dst-host: 127.0.0.1:1')]),
+    of(
+      'a header that names no address',
+      { use_http_header: true },
+      wrong.map((value) => get('/', `x-envoy-original-dst-host: ${value}`)),
+    ),
+    of('a header that names a host that refuses', { use_http_header: true }, [
+      get('/', 'x-envoy-original-dst-host: 127.0.0.1:1'),
+    ]),
+    of('a header of another name', { use_http_header: true, http_header_name: 'x-to' }, [
+      get('/', 'x-envoy-original-dst-host: 127.0.0.1:1'),
+      get('/', 'x-to: 127.0.0.1:1'),
+    ]),
+    of('a port of its own', { use_http_header: true, upstream_port_override: 1 }, [
+      get('/', 'x-envoy-original-dst-host: 127.0.0.1:1'),
+    ]),
+  ];
+}
 
 function aggregates(): HttpCase[] {
   const whole = (name: string, clusters: readonly string[], more: object = {}): Json => ({

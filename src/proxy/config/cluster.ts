@@ -1,22 +1,25 @@
 import { hash } from 'node:crypto';
 import { toBinary } from '@bufbuild/protobuf';
 import type { Cluster as ClusterMessage } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import {
+  Cluster_OriginalDstLbConfigSchema,
+  ClusterSchema,
+  TrackClusterStatsSchema,
+} from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterConfigSchema as AggregateSchema } from '../../xds/gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js';
-import type { HttpProtocolOptions } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
-import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { compileBalancing } from './balancing.ts';
 import { compileConfigSource } from './config-source.ts';
 import { compileEndpoints, strings } from './endpoint.ts';
 import { durationMs, type Field, messageName, unpack, words } from './field.ts';
 import { compileHealthChecks } from './health-check.ts';
-import { compileHttp2Options } from './http2-options.ts';
 import { metadataOf, originOf } from './origin.ts';
 import { compileOutlier } from './outlier.ts';
 import { noReferences, type References } from './references.ts';
 import type { Cluster } from './table.ts';
 import { compileThresholds, defaultThresholds } from './thresholds.ts';
 import { compileUpstreamTls } from './tls.ts';
+import { compileUpstreamProtocol } from './upstream-protocol.ts';
+import { compileBindHosts, compileKeepalive } from './upstream-socket.ts';
 
 const known = words(`transport_socket_matches name alt_stat_name type cluster_type eds_cluster_config connect_timeout
   per_connection_buffer_limit_bytes lb_policy load_assignment max_requests_per_connection circuit_breakers
@@ -39,7 +42,9 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
   const discovery = compileDiscovery(field, message);
   const eds = field.at('eds_cluster_config').at('eds_config');
   if (discovery === 'eds') compileConfigSource(eds, message.edsClusterConfig?.edsConfig, references);
-  const options = compileProtocolOptions(field, message);
+  const options = compileUpstreamProtocol(field, message);
+  if (message.trackClusterStats)
+    field.at('track_cluster_stats').only(TrackClusterStatsSchema, message.trackClusterStats, words(''));
   const thresholds = compileThresholds(field.at('circuit_breakers'), message.circuitBreakers);
   const tlsAt = (at: Field) => at.at('transport_socket').at('typed_config');
   const names = discovery === 'strictDns' || discovery === 'logicalDns' ? 'name' : 'ip';
@@ -54,7 +59,7 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
     endpoints: message.loadAssignment
       ? compileEndpoints(field.at('load_assignment'), message.loadAssignment, names)
       : [],
-    bindHost: message.upstreamBindConfig?.sourceAddress?.address || null,
+    bindHosts: compileBindHosts(field.at('upstream_bind_config'), message.upstreamBindConfig),
     http: options.http,
     http2: options.http2,
     transports: message.transportSocketMatches.map(({ name, match, transportSocket }, i) => ({
@@ -62,14 +67,16 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
       match: strings(match),
       tls: compileUpstreamTls(tlsAt(field.at('transport_socket_matches', i)), transportSocket, references),
     })),
-    tls: withAutoSni(compileUpstreamTls(tlsAt(field), message.transportSocket, references), options.autoSni),
+    tls: withAuto(compileUpstreamTls(tlsAt(field), message.transportSocket, references), options),
     circuit: thresholds[0] ?? defaultThresholds,
     highCircuit: thresholds[1] ?? null,
-    maxRequestsPerConnection: options.maxRequestsPerConnection ?? message.maxRequestsPerConnection ?? 0,
-    idleTimeoutMs: durationMs(options.idleTimeout ?? message.commonHttpProtocolOptions?.idleTimeout, 3_600_000),
-    keepalive: message.upstreamConnectionOptions?.tcpKeepalive
-      ? { idleSeconds: message.upstreamConnectionOptions.tcpKeepalive.keepaliveTime ?? 7200 }
-      : null,
+    maxRequestsPerConnection: options.maxRequestsPerConnection,
+    maxConnectionMs: options.maxConnectionMs,
+    idleTimeoutMs: options.idleTimeoutMs,
+    keepalive: compileKeepalive(field.at('upstream_connection_options'), message.upstreamConnectionOptions),
+    originalDst: compileOriginalDst(field.at('original_dst_lb_config'), message),
+    cleanupMs: durationMs(message.cleanupInterval, 5000),
+    waitsForWarm: message.waitForWarmOnInit ?? true,
     outlier: message.outlierDetection ? compileOutlier(field.at('outlier_detection'), message.outlierDetection) : null,
     healthCheck: compileHealthChecks(field, message.healthChecks),
     forgetsHealthyHosts: message.ignoreHealthOnHostRemoval,
@@ -87,8 +94,23 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
   return { cluster, references };
 }
 
-const withAutoSni = (tls: Cluster['tls'], autoSni: boolean): Cluster['tls'] =>
-  tls && autoSni ? { ...tls, autoSni } : tls;
+/** What the options of HTTP say of TLS. */
+const withAuto = (tls: Cluster['tls'], { autoSni, autoSan }: { autoSni: boolean; autoSan: boolean }): Cluster['tls'] =>
+  tls && (autoSni || autoSan) ? { ...tls, autoSni, autoSan } : tls;
+
+function compileOriginalDst(field: Field, { lbConfig }: ClusterMessage): Cluster['originalDst'] {
+  if (lbConfig.case !== 'originalDstLbConfig') return null;
+  const { value } = lbConfig;
+  field.only(
+    Cluster_OriginalDstLbConfigSchema,
+    value,
+    words('use_http_header http_header_name upstream_port_override'),
+  );
+  const port = value.upstreamPortOverride ?? 0;
+  if (port > 65_535) field.at('upstream_port_override').fail(`${port} is no port`);
+  const header = (value.httpHeaderName || 'x-envoy-original-dst-host').toLowerCase();
+  return { header: value.useHttpHeader ? header : null, port };
+}
 
 /** The one cluster type that is no plain one: a cluster of clusters. */
 function compileParts(field: Field, { clusterDiscoveryType: type, lbPolicy }: ClusterMessage): readonly string[] {
@@ -111,38 +133,6 @@ function compileDiscovery(field: Field, message: ClusterMessage): Cluster['disco
   const discovery = type.case === 'type' ? discoveries[type.value] : 'static';
   if (!discovery) field.at('type').fail('is not supported');
   return discovery ?? 'static';
-}
-
-function compileProtocolOptions(field: Field, message: ClusterMessage) {
-  let http: Cluster['http'] = message.http2ProtocolOptions ? 'http2' : 'http1';
-  if (message.protocolSelection === 1) http = 'useDownstream';
-  let options: HttpProtocolOptions | null = null;
-  for (const [name, any] of Object.entries(message.typedExtensionProtocolOptions)) {
-    const at = field.at(`typed_extension_protocol_options[${JSON.stringify(name)}]`);
-    if (messageName(any) === HttpProtocolOptionsSchema.typeName) options = unpack(at, any, HttpProtocolOptionsSchema);
-    else at.fail(`type ${messageName(any)} is not supported`);
-  }
-  const upstream = options?.upstreamProtocolOptions;
-  if (upstream?.case === 'useDownstreamProtocolConfig') http = 'useDownstream';
-  else if (upstream?.case === 'autoConfig') http = 'alpn';
-  else if (upstream?.case === 'explicitHttpConfig')
-    http = upstream.value.protocolConfig.case === 'http2ProtocolOptions' ? 'http2' : 'http1';
-  const common = options?.commonHttpProtocolOptions;
-  let http2 = message.http2ProtocolOptions;
-  if (upstream?.case === 'explicitHttpConfig' && upstream.value.protocolConfig.case === 'http2ProtocolOptions')
-    http2 = upstream.value.protocolConfig.value;
-  else if (upstream?.case === 'autoConfig' || upstream?.case === 'useDownstreamProtocolConfig')
-    http2 = upstream.value.http2ProtocolOptions;
-  return {
-    http,
-    http2: compileHttp2Options(field.at('http2_protocol_options'), http2, {
-      maxFieldBytes: 65_536,
-      maxFields: common?.maxHeadersCount ?? 200,
-    }),
-    autoSni: options?.upstreamHttpProtocolOptions?.autoSni ?? false,
-    idleTimeout: common?.idleTimeout,
-    maxRequestsPerConnection: common?.maxRequestsPerConnection,
-  };
 }
 
 /** By DnsLookupFamily: AUTO (addresses of version 6 if there are any), V4_ONLY, V6_ONLY, V4_PREFERRED, ALL. */

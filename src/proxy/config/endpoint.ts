@@ -2,23 +2,36 @@ import type {
   Endpoint_HealthCheckConfig,
   LbEndpoint,
 } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
+import {
+  EndpointSchema,
+  LbEndpointSchema,
+  LocalityLbEndpointsSchema,
+} from '../../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
-import { ClusterLoadAssignment_PolicySchema } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import {
+  ClusterLoadAssignment_PolicySchema,
+  ClusterLoadAssignmentSchema,
+} from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { compileAddress } from './address.ts';
 import { type Field, words } from './field.ts';
 import { metadataOf } from './origin.ts';
 import type { Endpoint, Locality } from './table.ts';
+
+// Proximity and metadata of a locality tell nobody how to balance.
+const knownLocality = words('locality metadata lb_endpoints load_balancing_weight priority proximity');
+const knownEndpoint = words('endpoint health_status metadata load_balancing_weight');
 
 /** By HealthStatus: unknown, healthy, unhealthy, draining, timeout, degraded. */
 const healths = ['healthy', 'healthy', 'unhealthy', 'draining', 'unhealthy', 'degraded'] as const;
 
 /** `names` allows host names: clusters that resolve by DNS. */
 export function compileEndpoints(field: Field, assignment: ClusterLoadAssignment, names: 'ip' | 'name'): Locality[] {
+  field.only(ClusterLoadAssignmentSchema, assignment, words('cluster_name endpoints policy'));
   const { policy } = assignment;
   if (policy) field.at('policy').only(ClusterLoadAssignment_PolicySchema, policy, words('overprovisioning_factor'));
   return assignment.endpoints.map((group, i) => {
     const at = field.at('endpoints', i);
-    if (group.lbConfig.case) at.at(group.lbConfig.case).fail('is not supported; give lb_endpoints');
+    at.only(LocalityLbEndpointsSchema, group, knownLocality);
     return {
       region: group.locality?.region ?? '',
       zone: group.locality?.zone ?? '',
@@ -33,7 +46,9 @@ export function compileEndpoints(field: Field, assignment: ClusterLoadAssignment
 
 function compileEndpoint(field: Field, message: LbEndpoint, names: 'ip' | 'name'): Endpoint {
   const endpoint = message.hostIdentifier.case === 'endpoint' ? message.hostIdentifier.value : undefined;
+  field.only(LbEndpointSchema, message, knownEndpoint);
   if (!endpoint) field.fail('has no endpoint');
+  else field.at('endpoint').only(EndpointSchema, endpoint, words('address health_check_config hostname'));
   const metadata = message.metadata?.filterMetadata;
   const workload = metadata?.istio?.workload;
   return {

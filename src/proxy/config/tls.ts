@@ -94,6 +94,7 @@ export function compileUpstreamTls(
         certificate: certificates[0] ?? null,
         sni: message.sni,
         autoSni: false,
+        autoSan: false,
       };
     },
   });

@@ -9,6 +9,7 @@ import { RetriedCounters } from '../telemetry/counters.ts';
 import type { Breaker } from '../upstream/breaker.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import { type Host, undeliveredProtocol } from '../upstream/host.ts';
+import { destinationOf } from '../upstream/original-destination.ts';
 import { outcomeOf, outcomeOfGrpc } from '../upstream/outcome.ts';
 import type { ResetReason, UpstreamCall, UpstreamStream } from '../upstream/upstream-call.ts';
 import type { ActiveExchange, BodyTaker } from './active-exchange.ts';
@@ -251,7 +252,9 @@ export class Forwarding implements UpstreamStream, BodyTaker {
     const avoid = this.tried !== null && avoids ? this.tried : null;
     const host = pool.pick(
       { hash: this.hash, avoid, subset: this.weighted!.subset ?? this.forward.subset, spent: this.spent() },
-      exchange.connection.local,
+      pool.config.discovery === 'originalDst'
+        ? destinationOf(pool.config, (name) => exchange.header(name), exchange.connection)
+        : exchange.connection.local,
     );
     if (host === null) {
       exchange.attempts++;

@@ -2,6 +2,7 @@ import { HeaderBlock, returnBlock } from '../codec/header-block.ts';
 import { edit } from '../codec/header-edit.ts';
 import type { Forward } from '../config/table.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
+import { destinationOf } from '../upstream/original-destination.ts';
 import type { RequestHead, UpstreamCall, UpstreamStream } from '../upstream/upstream-call.ts';
 import type { ActiveExchange } from './active-exchange.ts';
 import type { HeldBody } from './held-body.ts';
@@ -56,7 +57,10 @@ class Shadow implements UpstreamStream {
     this.kept = shadowHead(exchange, forward);
     pool.breaker.requests++;
     this.timer = setTimeout(() => this.close(true), shadowTimeoutMs);
-    const host = pool.pick({ hash: null, avoid: null, subset: forward.subset, spent: null }, exchange.connection.local);
+    const host = pool.pick(
+      { hash: null, avoid: null, subset: forward.subset, spent: null },
+      destinationOf(pool.config, () => null, exchange.connection),
+    );
     const connection =
       host === null ? null : pool.acquire(host, this, outgoing.authority, false, exchange.protocol === 'HTTP/2');
     if (connection === null) this.close(false);

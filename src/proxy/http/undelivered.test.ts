@@ -41,6 +41,7 @@ const upstreamTls: UpstreamTls = {
   trust: 'ROOTCA',
   sni: 'outbound_.80_._.server.default.svc.cluster.local',
   autoSni: false,
+  autoSan: false,
   alpn: ['istio-peer-exchange', 'istio'],
   subjectAltNames: [{ type: 'any', test: (value) => value === serverUri, text: `exact "${serverUri}"` }],
 };

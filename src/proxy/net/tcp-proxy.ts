@@ -8,6 +8,7 @@ import { xxHash64 } from '../upstream/balance/xxhash.ts';
 import type { ClusterPool } from '../upstream/cluster.ts';
 import { type DialReceiver, dial, failureText } from '../upstream/dial.ts';
 import { dialTarget, type Host } from '../upstream/host.ts';
+import { destinationOf } from '../upstream/original-destination.ts';
 import { type Address, type ConnectionFacts, unmapped } from './connection.ts';
 import { upstreamTls } from './identity.ts';
 import { output } from './output.ts';
@@ -126,7 +127,10 @@ export class TcpRelay implements TcpSession {
       this.refuse('UO');
       return;
     }
-    const host = pool.pick({ hash: this.hash, avoid: null, subset: null, spent: null }, this.connection.local);
+    const host = pool.pick(
+      { hash: this.hash, avoid: null, subset: null, spent: null },
+      destinationOf(pool.config, () => null, this.connection),
+    );
     if (host === null) {
       pool.counters.upstreamCxNoneHealthy++;
       this.refuse('UH');

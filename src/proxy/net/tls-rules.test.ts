@@ -130,6 +130,7 @@ test('names of a server are held to their kind, in a resumed session too', async
     trust: 'roots',
     sni: 'a.shop.test',
     autoSni: false,
+    autoSan: false,
     subjectAltNames: [name],
   });
   const witness = new Witness();

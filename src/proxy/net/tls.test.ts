@@ -40,6 +40,7 @@ const upstreamTls = (name = serverUri): UpstreamTls => ({
   trust: 'ROOTCA',
   sni: 'outbound_.80_._.server.default.svc.cluster.local',
   autoSni: false,
+  autoSan: false,
   alpn: ['istio-peer-exchange', 'istio'],
   subjectAltNames: [{ type: 'any', test: (value) => value === name, text: `exact "${name}"` }],
 });

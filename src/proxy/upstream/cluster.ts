@@ -219,7 +219,7 @@ export class ClusterPool extends Membership {
     const spent =
       this.config.maxRequestsPerConnection > 0 && connection.requests >= this.config.maxRequestsPerConnection;
     if (spent) this.counters.upstreamCxMaxRequests++;
-    if (host.removed || this.closed || spent) {
+    if (host.removed || this.closed || spent || this.outlived(connection, output.tick)) {
       connection.transport.destroy();
       return;
     }
@@ -315,10 +315,23 @@ export class ClusterPool extends Membership {
     for (const host of this.hosts.values()) {
       while (host.idle.length > 0 && now - host.idle[0].transport.lastActiveTick > idleMs)
         this.endIdle(host.idle.shift()!);
+      for (const idle of host.idle.filter((connection) => this.outlived(connection, now))) idle.destroy();
+      for (const shared of [...host.shared]) {
+        if (!shared.leaving && this.outlived(shared, now)) shared.leaving = true;
+        if (shared.leaving && !shared.busy) shared.destroy();
+      }
       for (const shared of [...host.shared])
         if (shared.idleSinceTick >= 0 && now - shared.idleSinceTick > idleMs) this.endIdle(shared);
     }
     this.review(now);
+  }
+
+  /** It has lasted as long as it may (Envoy: max_connection_duration). */
+  private outlived(connection: PooledConnection, now: number): boolean {
+    const { maxConnectionMs } = this.config;
+    if (maxConnectionMs === 0 || now - connection.dialTick < maxConnectionMs) return false;
+    this.counters.upstreamCxMaxDurationReached++;
+    return true;
   }
 
   private endIdle(connection: PooledConnection): void {

@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6, Socket } from 'node:net';
+import { isIP, Socket } from 'node:net';
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { getSystemErrorMessage } from 'node:util';
 import type { UpstreamTls } from '../config/table.ts';
@@ -11,6 +11,7 @@ export interface DialTarget {
   /** An address, a name, or the path of a Unix socket (it begins with `/`). */
   readonly host: string;
   readonly port: number;
+  /** Of the family of `host`: Node refuses to connect from one to the other. */
   readonly bindHost: string | null;
   readonly connectTimeoutMs: number;
   readonly keepaliveSeconds: number | null;
@@ -43,13 +44,6 @@ export class SessionCache {
   }
 }
 
-/** Node refuses to connect from one family to the other: an address to bind to counts only for its own. */
-function bindAddress(target: DialTarget): string | undefined {
-  const { bindHost, host } = target;
-  if (bindHost === null || (isIPv4(bindHost) && isIPv6(host)) || (isIPv6(bindHost) && isIPv4(host))) return undefined;
-  return bindHost;
-}
-
 export class ConnectError extends Error {
   readonly timedOut: boolean;
   constructor(message: string, timedOut: boolean) {
@@ -76,7 +70,7 @@ export function dial(target: DialTarget, secrets: Secrets, sessions: SessionCach
   transport.receiver = receiver;
   const place = target.host.startsWith('/')
     ? { path: target.host }
-    : { host: target.host, port: target.port, localAddress: bindAddress(target) };
+    : { host: target.host, port: target.port, localAddress: target.bindHost ?? undefined };
   let connected = false;
   const timer = setTimeout(
     () => transport.destroy(new ConnectError('connection timeout', true)),
@@ -141,7 +135,7 @@ export function dial(target: DialTarget, secrets: Secrets, sessions: SessionCach
   transport.attach(socket);
   socket.on('session', (session: Buffer) => sessions.keep(context, session));
   socket.once('secureConnect', () => {
-    const fault = peerFault(socket, tls);
+    const fault = peerFault(socket, tls, target.sni);
     if (fault !== null) transport.destroy(new Error(fault));
     else onConnected();
   });
@@ -153,10 +147,14 @@ export function dial(target: DialTarget, secrets: Secrets, sessions: SessionCach
 }
 
 /** Why a server whose chain is accepted is not the one that is meant, or null. */
-function peerFault(socket: TLSSocket, tls: UpstreamTls): string | null {
-  if (tls.subjectAltNames.length === 0 && tls.pins === null) return null;
+function peerFault(socket: TLSSocket, tls: UpstreamTls, name: string): string | null {
+  const byName = tls.autoSan && name !== '';
+  if (tls.subjectAltNames.length === 0 && tls.pins === null && !byName) return null;
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return 'the server showed no certificate';
+  const named = isIP(name) === 0 ? certificate.checkHost(name, { subject: 'never' }) : certificate.checkIP(name);
+  if (byName && named === undefined)
+    return `the server's certificate is not for ${name}: ${certificate.subjectAltName ?? 'it names nothing'}`;
   const fault = certificateFault(certificate, tls);
   return fault === null
     ? null

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import type { Cluster, Endpoint, UpstreamTls } from '../config/table.ts';
 import { HostCounters } from '../telemetry/counters.ts';
 import { type DialTarget, SessionCache } from './dial.ts';
@@ -129,7 +130,7 @@ export function dialTarget(
   return {
     host: host.address.ip,
     port: host.address.port,
-    bindHost: cluster.bindHost,
+    bindHost: cluster.bindHosts.find((bind) => isIPv6(bind) === isIPv6(host.address.ip)) ?? null,
     connectTimeoutMs: cluster.connectTimeoutMs,
     keepaliveSeconds: cluster.keepalive?.idleSeconds ?? null,
     tls,

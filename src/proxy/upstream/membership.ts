@@ -10,8 +10,6 @@ import { type HostGroup, type Level, levelsOf, makePicker, type PickContext, typ
 import { Resolution } from './resolution.ts';
 import { makeSubsetPicker } from './subsets.ts';
 
-/** Hosts of an original-destination cluster are forgotten after this long without use (Envoy: cleanup_interval). */
-const passingHostMs = 60_000;
 const maxPassingHosts = 10_000;
 /** How long a host that took no request is left out of the choice: about as long as news of its end takes. */
 const shunMs = 1500;
@@ -135,6 +133,7 @@ export abstract class Membership {
 
   /** False while DNS is asked for names of which nothing is known yet, and before every host was checked once. */
   get warm(): boolean {
+    if (!this.config.waitsForWarm) return true;
     return (this.resolution.settled || this.hosts.size > 0) && (this.checks?.firstRoundOver ?? true);
   }
 
@@ -287,7 +286,7 @@ export abstract class Membership {
   protected review(now: number): void {
     if (this.config.discovery === 'originalDst')
       for (const [key, host] of this.hosts)
-        if (host.active === 0 && host.connections === 0 && now - host.lastUsedTick > passingHostMs)
+        if (host.active === 0 && host.connections === 0 && now - host.lastUsedTick > this.config.cleanupMs)
           this.hosts.delete(key);
     if (this.startsSlowly(now)) this.repick();
     if (this.byName) this.resolution.review(this.config, now);

@@ -30,8 +30,8 @@ export interface Cluster {
   readonly panicThresholdPercent: number;
   /** In panic nobody is chosen, instead of anybody. */
   readonly failsInPanic: boolean;
-  /** Connects from this address (Istio's 127.0.0.6 towards the application). */
-  readonly bindHost: string | null;
+  /** Connects from the first of these that is of the destination's family (Istio's 127.0.0.6 towards the application). */
+  readonly bindHosts: readonly string[];
   /** `useDownstream` follows the caller's protocol. */
   readonly http: 'http1' | 'http2' | 'useDownstream' | 'alpn';
   readonly http2: Http2Limits;
@@ -46,6 +46,15 @@ export interface Cluster {
   /** For routes of high priority; null where nothing is said of them. */
   readonly highCircuit: Thresholds | null;
   readonly maxRequestsPerConnection: number;
+  /** A connection serves no new request after this time; 0 without limit. */
+  readonly maxConnectionMs: number;
+  /** Where an original-destination cluster sends to, if not where connections were bound for: by a header, and to a port (0 for
+   * the given one). */
+  readonly originalDst: { readonly header: string | null; readonly port: number } | null;
+  /** Hosts of an original-destination cluster are forgotten after this long without use. */
+  readonly cleanupMs: number;
+  /** Listeners wait for it to be ready. */
+  readonly waitsForWarm: boolean;
   readonly idleTimeoutMs: number;
   readonly keepalive: { readonly idleSeconds: number } | null;
   readonly outlier: Outlier | null;
@@ -207,4 +216,6 @@ export interface UpstreamTls extends TlsSettings {
   readonly certificate: string | null;
   readonly sni: string;
   readonly autoSni: boolean;
+  /** The certificate must be for the name that was asked for. */
+  readonly autoSan: boolean;
 }
