@@ -6,6 +6,7 @@ import type { Bootstrap } from '../../xds/gen/envoy/config/bootstrap/v3/bootstra
 import {
   Bootstrap_DynamicResourcesSchema,
   BootstrapSchema,
+  ClusterManagerSchema,
 } from '../../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type ApiConfigSource, ApiConfigSource_ApiType } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
@@ -69,6 +70,10 @@ export function parseBootstrap(text: string, path = 'bootstrap'): ParsedBootstra
   }
   const field = new Field('bootstrap');
   field.only(BootstrapSchema, message, known);
+  if (message.clusterManager)
+    field
+      .at('cluster_manager')
+      .only(ClusterManagerSchema, message.clusterManager, words('enable_deferred_cluster_creation'));
   const store = new ResourceStore();
   const secrets = new SecretStore();
   const { problems } = field;
