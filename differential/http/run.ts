@@ -50,6 +50,15 @@ function cluster(name: string, port: number, more: object = {}): object {
   };
 }
 
+/** The cluster that the proxy itself is said to be in: half of it in its own zone. */
+function neighbours(port: number): object {
+  const endpoints = ['x', 'y'].map((zone, i) => ({
+    locality: { region: 'r', zone },
+    lb_endpoints: [{ endpoint: { address: { socket_address: { address: `127.0.0.${10 + i}`, port_value: port } } } }],
+  }));
+  return { name: 'neighbours', connect_timeout: '1s', load_assignment: { cluster_name: 'neighbours', endpoints } };
+}
+
 const http2Options = {
   typed_extension_protocol_options: {
     'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
@@ -104,6 +113,8 @@ function bootstrap(cases: readonly HttpCase[], ports: Readonly<Record<string, nu
   );
   return {
     admin: { address: address(admin) },
+    node: { id: 'proxy', cluster: 'comparison', locality: { region: 'r', zone: 'x' } },
+    cluster_manager: { local_cluster_name: 'neighbours' },
     static_resources: {
       listeners: [
         ...(shared.length > 0 ? [listener('shared', shared)] : []),
@@ -115,6 +126,7 @@ function bootstrap(cases: readonly HttpCase[], ports: Readonly<Record<string, nu
         ),
         cluster('dead', dead),
         { name: 'empty', connect_timeout: '1s', load_assignment: { cluster_name: 'empty' } },
+        neighbours(dead),
         ...(JSON.parse(resolved) as object[]),
       ],
     },

@@ -23,6 +23,7 @@ import type { Secrets } from './net/secrets.ts';
 import { Statistics } from './telemetry/statistics.ts';
 import { Aggregate } from './upstream/aggregate.ts';
 import { ClusterPool } from './upstream/cluster.ts';
+import type { Neighbours } from './upstream/zones.ts';
 
 export interface RuntimeOptions {
   readonly table: Table;
@@ -86,7 +87,7 @@ export class Runtime implements Plane {
   constructor(options: RuntimeOptions) {
     this.table = { version: 0, listeners: new Map(), clusters: new Map(), routeTables: new Map() };
     this.wanted = this.table;
-    this.node = options.node ?? { id: '', cluster: '', zone: '' };
+    this.node = options.node ?? { id: '', cluster: '', zone: '', place: '', localCluster: '' };
     this.secrets = options.secrets;
     this.telemetry = options.telemetry;
     this.interception = options.interception ?? null;
@@ -119,6 +120,20 @@ export class Runtime implements Plane {
     const pool = this.pools.get(cluster);
     if (pool === undefined) return null;
     return pool.config.discovery === 'aggregate' ? this.chooseFrom(pool) : pool;
+  }
+
+  /** What zone-aware routing compares with; the proxy's own cluster has nothing else to compare with. */
+  private neighboursOf(cluster: string): Neighbours | null {
+    const { localCluster, place } = this.node;
+    if (localCluster === '' || localCluster === cluster) return null;
+    const own = () => this.pools.get(localCluster) ?? null;
+    return {
+      place,
+      get version() {
+        return own()?.version ?? -1;
+      },
+      level: () => own()?.levels()[0] ?? null,
+    };
   }
 
   private chooseFrom(pool: ClusterPool): ClusterPool | null {
@@ -164,7 +179,13 @@ export class Runtime implements Plane {
       return;
     }
     next?.retire();
-    const made = new ClusterPool(cluster, this.secrets, this.interception, this.statistics.cluster(cluster));
+    const made = new ClusterPool(
+      cluster,
+      this.secrets,
+      this.interception,
+      this.statistics.cluster(cluster),
+      this.neighboursOf(name),
+    );
     this.warming.set(name, { pool: made, untilTick: performance.now() + warmMs });
   }
 

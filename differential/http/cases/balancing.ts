@@ -557,7 +557,42 @@ export const balancing: readonly HttpCase[] = [
   ...breakers(),
   ...aggregates(),
   ...originalDestinations(),
+  ...zones(),
 ];
+
+/** The proxy is in zone x, with as many of its kind as are in zone y. */
+function zones(): HttpCase[] {
+  const zone = (name: string, hosts: readonly object[], more: object = {}): object =>
+    locality(hosts, { locality: { region: 'r', zone: name }, ...more });
+  const aware = (fields: object = {}) => common({ zone_aware_lb_config: { min_cluster_size: 2, ...fields } });
+  const four = [...some, ...some];
+  const near = [zone('x', [host('a')]), zone('y', [host('b')])];
+  return [
+    balanced('zones: as many there as here', aware(), near, four),
+    balanced(
+      'zones: more here',
+      aware(),
+      [zone('x', [host('a')]), zone('y', [ill('b')]), zone('z', [host('c')])],
+      four,
+    ),
+    balanced('zones: an ill host here', aware(), [zone('x', [ill('a')]), zone('y', [host('b')])], four),
+    balanced('zones: by least request', { lb_policy: 'LEAST_REQUEST', ...aware() }, near, four),
+    balanced('zones: at random', { lb_policy: 'RANDOM', ...aware() }, near, four),
+    balanced('zones: not by hash', { lb_policy: 'MAGLEV', ...aware() }, near, keys, byHeader),
+    balanced(
+      'zones: weights of localities come first',
+      common({ locality_weighted_lb_config: {} }),
+      [zone('x', [host('a')]), zone('y', [host('b')], { load_balancing_weight: 1 })],
+      four,
+    ),
+    balanced(
+      'zones: by extension',
+      policyOf('round_robin', { locality_lb_config: { zone_aware_lb_config: { min_cluster_size: 2 } } }),
+      near,
+      four,
+    ),
+  ];
+}
 
 function originalDestinations(): HttpCase[] {
   const type = { type: 'ORIGINAL_DST', lb_policy: 'CLUSTER_PROVIDED' };

@@ -7,6 +7,7 @@ import { istioText } from '../telemetry/istio-metrics.ts';
 import type { Log } from '../telemetry/log.ts';
 import { proxyStats } from '../telemetry/proxy-stats.ts';
 import { workloadOfNode } from '../telemetry/workload.ts';
+import { placeOf } from '../upstream/zones.ts';
 import type { DataPlane } from '../workers/data-plane.ts';
 import { openPlane } from '../workers/open.ts';
 import { Lifecycle } from './lifecycle.ts';
@@ -46,7 +47,17 @@ export async function startFromFile(
   const settings = {
     workload: workloadOfNode(node?.metadata),
     principal: '',
-    node: { id: node?.id ?? '', cluster: node?.cluster ?? '', zone: node?.locality?.zone ?? '' },
+    node: {
+      id: node?.id ?? '',
+      cluster: node?.cluster ?? '',
+      zone: node?.locality?.zone ?? '',
+      place: placeOf({
+        region: node?.locality?.region ?? '',
+        zone: node?.locality?.zone ?? '',
+        subzone: node?.locality?.subZone ?? '',
+      }),
+      localCluster: bootstrap.localCluster,
+    },
     overload: bootstrap.overload,
     drainMs: drain.timeMs,
     interception: null,

@@ -69,7 +69,7 @@ export async function startPod(environment: Environment, log: Log, at: string | 
   const settings = {
     workload: workloadOfNode(environment.metadata),
     principal: environment.identity,
-    node: { id: environment.nodeId, cluster: environment.cluster, zone: '' },
+    node: { id: environment.nodeId, cluster: environment.cluster, zone: '', place: '', localCluster: '' },
     overload: null,
     drainMs: environment.proxyConfig.drainMs,
     interception,

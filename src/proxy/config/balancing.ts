@@ -36,6 +36,7 @@ type Balancing = Pick<
   | 'localityWeighted'
   | 'panicThresholdPercent'
   | 'failsInPanic'
+  | 'zoneAware'
   | 'subsets'
 >;
 
@@ -53,6 +54,9 @@ const policies: Readonly<Record<number, Balancing['policy']>> = {
 const maxRingSize = 8 << 20;
 const maxMaglevSize = 5_000_011;
 
+/** Envoy's: in force as soon as the proxy knows its own cluster. */
+const zoneDefaults = { enabledPercent: 100, minHosts: 6 };
+
 const defaults: Balancing = {
   policy: 'roundRobin',
   leastRequestChoices: 2,
@@ -64,6 +68,7 @@ const defaults: Balancing = {
   localityWeighted: false,
   panicThresholdPercent: 50,
   failsInPanic: false,
+  zoneAware: zoneDefaults,
   subsets: null,
 };
 
@@ -90,10 +95,6 @@ export function compileBalancing(field: Field, message: ClusterMessage, discover
   return balancing;
 }
 
-/**
- * Zone-aware routing compares with the caller's own cluster (Envoy: cluster_manager.local_cluster_name). Without one, which is
- * all there is here, it has no effect in Envoy either.
- */
 function checkCommon(field: Field, common: Cluster_CommonLbConfig): void {
   field.only(Cluster_CommonLbConfigSchema, common, knownCommon);
   const zone = common.localityConfigSpecifier;
@@ -123,6 +124,7 @@ function compileLegacy(field: Field, message: ClusterMessage): Balancing {
     panicThresholdPercent: common?.healthyPanicThreshold?.value ?? 50,
     localityWeighted: zone?.case === 'localityWeightedLbConfig',
     failsInPanic: zone?.case === 'zoneAwareLbConfig' && zone.value.failTrafficOnPanic,
+    zoneAware: zone?.case === 'zoneAwareLbConfig' ? compileZone(zone.value) : zoneDefaults,
     ring: { ...defaults.ring, byHostname },
     hashBalancePercent: hashing.hashBalancePercent,
     subsets: message.lbSubsetConfig ? compileSubsets(field.at('lb_subset_config'), message.lbSubsetConfig) : null,
@@ -212,6 +214,16 @@ function compileSlowStart(field: Field, message: SlowStartMessage | undefined): 
   return { windowMs, aggression, leastShare: (message?.minWeightPercent?.value ?? 10) / 100 };
 }
 
+function compileZone(zone: {
+  readonly routingEnabled?: Percent;
+  readonly minClusterSize?: bigint;
+}): NonNullable<Balancing['zoneAware']> {
+  return {
+    enabledPercent: zone.routingEnabled?.value ?? zoneDefaults.enabledPercent,
+    minHosts: Number(zone.minClusterSize ?? BigInt(zoneDefaults.minHosts)),
+  };
+}
+
 type Part = Partial<Balancing>;
 
 /** The first that is known counts, as in Envoy. */
@@ -232,6 +244,7 @@ function localityPart(locality: LocalityLbConfig | undefined): Part {
   return {
     localityWeighted: given?.case === 'localityWeightedLbConfig',
     failsInPanic: given?.case === 'zoneAwareLbConfig' && given.value.failTrafficOnPanic,
+    zoneAware: given?.case === 'zoneAwareLbConfig' ? compileZone(given.value) : zoneDefaults,
   };
 }
 

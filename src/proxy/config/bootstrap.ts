@@ -32,6 +32,8 @@ export interface ParsedBootstrap {
   store: ResourceStore;
   secrets: SecretStore;
   node: Node | undefined;
+  /** The cluster that the proxy belongs to; ''. */
+  localCluster: string;
   /** Which statistics are told; null tells all. */
   tells: ((name: string) => boolean) | null;
   /** The proxy's own messages are JSON objects (Envoy: application_log_config; its members are not read). */
@@ -73,7 +75,7 @@ export function parseBootstrap(text: string, path = 'bootstrap'): ParsedBootstra
   if (message.clusterManager)
     field
       .at('cluster_manager')
-      .only(ClusterManagerSchema, message.clusterManager, words('enable_deferred_cluster_creation'));
+      .only(ClusterManagerSchema, message.clusterManager, words('local_cluster_name enable_deferred_cluster_creation'));
   const store = new ResourceStore();
   const secrets = new SecretStore();
   const { problems } = field;
@@ -104,7 +106,19 @@ export function parseBootstrap(text: string, path = 'bootstrap'): ParsedBootstra
   const bytes = toBinary(BootstrapSchema, message);
   const json = () =>
     toJson(BootstrapSchema, fromBinary(BootstrapSchema, bytes), { registry, useProtoFieldName: true }) as object;
-  return { table: store.table(1), store, secrets, node: message.node, tells, logAsJson, json, admin, ads, overload };
+  return {
+    table: store.table(1),
+    store,
+    secrets,
+    node: message.node,
+    localCluster: message.clusterManager?.localClusterName ?? '',
+    tells,
+    logAsJson,
+    json,
+    admin,
+    ads,
+    overload,
+  };
 }
 
 function keep(secrets: SecretStore, name: string, secret: Secret, problems: string[]): void {

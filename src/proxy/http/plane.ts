@@ -12,6 +12,10 @@ export interface LocalNode {
   readonly id: string;
   readonly cluster: string;
   readonly zone: string;
+  /** Region, zone and subzone. */
+  readonly place: string;
+  /** The cluster that it belongs to (Envoy: cluster_manager.local_cluster_name); ''. */
+  readonly localCluster: string;
 }
 
 /** What the whole data path of one thread shares. */

@@ -213,6 +213,8 @@ export class ClusterCounters {
   lbZoneRoutingAllDirectly = 0;
   lbZoneRoutingSampled = 0;
   lbZoneRoutingCrossZone = 0;
+  lbZoneClusterTooSmall = 0;
+  lbLocalClusterNotOk = 0;
   membershipChange = 0;
   bindErrors = 0;
   updateAttempt = 0;

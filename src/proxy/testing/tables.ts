@@ -47,6 +47,7 @@ export function clusterOf(name: string, endpoints: readonly Endpoint[], override
     fullScan: false,
     hashBalancePercent: 0,
     failsInPanic: false,
+    zoneAware: null,
     closesOnHostSetChange: false,
     dns: { refreshMs: 30_000, respectsTtl: false, failureRefreshMs: 30_000, family: 'any' },
     ring: { min: 1024, max: 8192, murmur: false, tableSize: 65_537, byHostname: false },

@@ -13,6 +13,7 @@ import { Http2Upstream } from './http2-upstream.ts';
 import { Membership } from './membership.ts';
 import { RawUpstream } from './raw-upstream.ts';
 import type { PooledConnection, UpstreamCall, UpstreamStream } from './upstream-call.ts';
+import type { Neighbours } from './zones.ts';
 
 const maxIdlePerHost = 1024;
 const defaultIdleTimeoutMs = 3_600_000;
@@ -41,8 +42,14 @@ export class ClusterPool extends Membership {
   /** Second connections that were begun because a first took long. */
   hedged = 0;
 
-  constructor(config: Cluster, secrets: Secrets, interception: Interception | null, counters: ClusterCounters) {
-    super(config, interception, counters);
+  constructor(
+    config: Cluster,
+    secrets: Secrets,
+    interception: Interception | null,
+    counters: ClusterCounters,
+    neighbours: Neighbours | null = null,
+  ) {
+    super(config, interception, counters, neighbours);
     this.secrets = secrets;
     this.breaker = new Breaker(config.circuit);
     this.highBreaker = new Breaker(config.highCircuit ?? defaultThresholds);

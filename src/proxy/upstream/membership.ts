@@ -9,6 +9,7 @@ import { type Outcome, OutlierDetection } from './outlier.ts';
 import { type HostGroup, type Level, levelsOf, makePicker, type PickContext, type Picker } from './picker.ts';
 import { Resolution } from './resolution.ts';
 import { makeSubsetPicker } from './subsets.ts';
+import { type Neighbours, placeOf } from './zones.ts';
 
 const maxPassingHosts = 10_000;
 /** How long a host that took no request is left out of the choice: about as long as news of its end takes. */
@@ -25,6 +26,9 @@ export abstract class Membership {
   private picker: Picker | null = null;
   /** Grows whenever hosts or their health change. */
   version = 0;
+  /** Null where the proxy's own place makes no difference. */
+  private readonly neighbours: Neighbours | null;
+  private neighboursVersion = 0;
   private readonly outlier: OutlierDetection | null;
   /** Null where hosts are not asked. */
   protected checks: HealthChecks | null = null;
@@ -35,7 +39,13 @@ export abstract class Membership {
   /** No host is shunned after this tick. */
   private shunnedUntilTick = 0;
 
-  constructor(config: Cluster, interception: Interception | null, counters: ClusterCounters) {
+  constructor(
+    config: Cluster,
+    interception: Interception | null,
+    counters: ClusterCounters,
+    neighbours: Neighbours | null,
+  ) {
+    this.neighbours = config.zoneAware === null ? null : neighbours;
     this.config = config;
     this.counters = counters;
     this.interception = interception;
@@ -89,7 +99,7 @@ export abstract class Membership {
         members.push(host);
       }
       const { priority, weight, overprovisioningPercent } = locality;
-      groups.push({ priority, weight, overprovisioningPercent, hosts: members });
+      groups.push({ priority, weight, overprovisioningPercent, place: placeOf(locality), hosts: members });
     }
     const gone: Host[] = [];
     for (const [key, host] of this.hosts) {
@@ -97,7 +107,7 @@ export abstract class Membership {
       // News of discovery may be wrong; who still answers is there (Envoy: ignore_health_on_host_removal).
       if (host.check === 'passing' && !config.forgetsHealthyHosts) {
         host.leaving = true;
-        groups.push({ priority: 0, weight: 0, overprovisioningPercent: 140, hosts: [host] });
+        groups.push({ priority: 0, weight: 0, overprovisioningPercent: 140, place: '', hosts: [host] });
         continue;
       }
       this.checks?.remove(host);
@@ -163,14 +173,18 @@ export abstract class Membership {
     return levelsOf(this.groups, performance.now());
   }
 
+  /** The next request makes another picker; subsets are counted, so theirs is made at once. */
   private repick(): void {
     this.version++;
-    const { config, groups, counters } = this;
+    this.picker = this.config.subsets === null ? null : this.makePicker();
+  }
+
+  private makePicker(): Picker {
+    const { config, groups, counters, neighbours } = this;
     const now = performance.now();
-    this.picker =
-      config.subsets === null
-        ? makePicker(config, groups, now, counters)
-        : makeSubsetPicker(config, config.subsets, groups, now, counters);
+    this.neighboursVersion = neighbours?.version ?? 0;
+    if (config.subsets !== null) return makeSubsetPicker(config, config.subsets, groups, now, counters);
+    return makePicker(config, groups, now, counters, neighbours);
   }
 
   /** Leaves a host out of the choice for a short while, as long as there are others. */
@@ -208,7 +222,8 @@ export abstract class Membership {
   /** `destination` is used by original-destination clusters only. Null when there is nothing healthy. */
   pick(context: PickContext, destination: Address): Host | null {
     if (this.config.discovery !== 'originalDst') {
-      if (this.picker === null) return null;
+      if (this.neighbours !== null && this.neighbours.version !== this.neighboursVersion) this.picker = null;
+      this.picker ??= this.makePicker();
       const drawn = this.picker.pick(context);
       const { avoid } = context;
       if (drawn === null || (avoid === null && output.tick >= this.shunnedUntilTick)) return drawn;

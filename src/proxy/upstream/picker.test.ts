@@ -18,6 +18,7 @@ function group(
     priority: 0,
     weight: 0,
     overprovisioningPercent: 140,
+    place: '',
     hosts: weights.map((weight, i) => {
       const endpoint = endpointOf(base + i + 1, { weight, health });
       return new Host(hostKey(endpoint), endpoint, cluster);

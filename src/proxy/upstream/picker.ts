@@ -4,6 +4,7 @@ import type { ClusterCounters } from '../telemetry/counters.ts';
 import { type Balance, balanceOf, isKeyed, type Weighed } from './balance/balance.ts';
 import { slowStartShare } from './balance/slow-start.ts';
 import type { Host } from './host.ts';
+import { type Neighbours, type ZoneShare, zoneShares } from './zones.ts';
 
 /** Hosts of one locality and priority. */
 export interface HostGroup {
@@ -12,6 +13,8 @@ export interface HostGroup {
   readonly weight: number;
   /** So many hosts are reckoned with for a hundred that are well. */
   readonly overprovisioningPercent: number;
+  /** Region, zone and subzone. */
+  readonly place: string;
   readonly hosts: readonly Host[];
 }
 
@@ -147,10 +150,31 @@ function loadsBySize(levels: readonly Level[]): number[] {
   return loads;
 }
 
+function weighedAt(cluster: Cluster, hosts: readonly Host[], now: number): Weighed[] {
+  return hosts.map((host) => ({ host, weight: host.endpoint.weight * slowStartShare(cluster.slowStart, host, now) }));
+}
+
+function zoneSource(cluster: Cluster, shares: readonly ZoneShare[], now: number, counters: ClusterCounters): Source {
+  let total = 0;
+  const places = shares.map(({ share, hosts, counter }) => {
+    total += share;
+    const balance = balanceOf(cluster, weighedAt(cluster, hosts, now));
+    return { upTo: total, balance: counter === null ? balance : counted(balance, counter, counters) };
+  });
+  return { places, total };
+}
+
+/** Counts what it chooses. */
+const counted = (balance: Balance, counter: NonNullable<ZoneShare['counter']>, counters: ClusterCounters): Balance => ({
+  choose(hash, attempt) {
+    counters[counter]++;
+    return balance.choose(hash, attempt);
+  },
+});
+
 function sourceOf(cluster: Cluster, level: Level, hosts: readonly Host[], now: number): Source | null {
   if (hosts.length === 0) return null;
-  const weighed = (some: readonly Host[]): Weighed[] =>
-    some.map((host) => ({ host, weight: host.endpoint.weight * slowStartShare(cluster.slowStart, host, now) }));
+  const weighed = (some: readonly Host[]): Weighed[] => weighedAt(cluster, some, now);
   const weighted = cluster.localityWeighted && level.groups.some(({ weight }) => weight > 0);
   if (weighted && isKeyed(cluster)) return keyedSource(cluster, level, hosts);
   if (!weighted) return { places: [{ upTo: 1, balance: balanceOf(cluster, weighed(hosts)) }], total: 1 };
@@ -186,7 +210,8 @@ export function makePicker(
   cluster: Cluster,
   groups: readonly HostGroup[],
   now: number,
-  counters: Pick<ClusterCounters, 'lbHealthyPanic'>,
+  counters: ClusterCounters,
+  neighbours: Neighbours | null = null,
 ): Picker {
   const levels = levelsOf(groups, now);
   const panic = panicsOf(levels, cluster.panicThresholdPercent);
@@ -199,7 +224,13 @@ export function makePicker(
       if (load <= 0) return;
       upTo += load;
       const hosts = panic[i] ? (cluster.failsInPanic ? [] : levels[i].hosts) : well;
-      made.push({ upTo, source: sourceOf(cluster, levels[i], hosts, now), panic: panic[i] });
+      const zones =
+        i === 0 && !panic[i] && well === levels[i].healthy && !keyed && !cluster.localityWeighted
+          ? zoneShares(cluster, levels[i], neighbours, counters)
+          : null;
+      const source =
+        zones === null ? sourceOf(cluster, levels[i], hosts, now) : zoneSource(cluster, zones, now, counters);
+      made.push({ upTo, source, panic: panic[i] });
     };
     for (const [i, { healthy }] of levels.entries()) share(i, ofHealthy[i], healthy);
     // Rings and tables hold the healthy alone, also for what is meant for the degraded (Envoy: ThreadAwareLoadBalancerBase).

@@ -28,6 +28,8 @@ export interface Cluster {
   readonly connectTimeoutMs: number;
   readonly endpoints: readonly Locality[];
   readonly panicThresholdPercent: number;
+  /** Load stays near, if there are so many hosts, for this share of the requests; null anywhere. */
+  readonly zoneAware: { readonly enabledPercent: number; readonly minHosts: number } | null;
   /** In panic nobody is chosen, instead of anybody. */
   readonly failsInPanic: boolean;
   /** Connects from the first of these that is of the destination's family (Istio's 127.0.0.6 towards the application). */
