@@ -35,9 +35,26 @@ function nameText(name: string | undefined): string {
 
 const plainHex = (text: string): string => text.replaceAll(':', '').toLowerCase();
 
-function certificateFacts(certificate: X509Certificate): CertificateFacts {
+/** Peers come again: what their certificates say is read once. Oldest first. */
+const known = new Map<string, PeerIdentity>();
+const maxKnown = 1024;
+
+/** What a certificate says; of a peer's, once it is proven. */
+export function identityOf(certificate: X509Certificate): PeerIdentity {
+  const { fingerprint256 } = certificate;
+  const before = known.get(fingerprint256);
+  if (before !== undefined) return before;
+  if (known.size >= maxKnown) known.delete(known.keys().next().value as string);
+  const facts = readFacts(certificate);
+  known.set(fingerprint256, facts);
+  return facts;
+}
+
+function readFacts(certificate: X509Certificate): PeerIdentity {
+  const names = alternativeNames(certificate.subjectAltName);
   return {
-    ...alternativeNames(certificate.subjectAltName),
+    principal: names.uriSans[0] ?? '',
+    ...names,
     subject: nameText(certificate.subject),
     issuer: nameText(certificate.issuer),
     serial: plainHex(certificate.serialNumber),
@@ -48,14 +65,6 @@ function certificateFacts(certificate: X509Certificate): CertificateFacts {
   };
 }
 
-/** The identity in a peer's certificate; null when it showed none. */
-export function peerIdentity(socket: TLSSocket): PeerIdentity | null {
-  const certificate = socket.getPeerX509Certificate();
-  if (certificate === undefined) return null;
-  const facts = certificateFacts(certificate);
-  return { principal: facts.uriSans[0] ?? '', ...facts };
-}
-
 const ownCertificates = new WeakMap<SecureContext, CertificateFacts | null>();
 
 /** The certificate that this side showed: read once for all connections that show it. */
@@ -63,7 +72,7 @@ export function ownCertificate(socket: TLSSocket, context: SecureContext): Certi
   let facts = ownCertificates.get(context);
   if (facts === undefined) {
     const own = socket.getX509Certificate();
-    facts = own instanceof X509Certificate ? certificateFacts(own) : null;
+    facts = own instanceof X509Certificate ? identityOf(own) : null;
     ownCertificates.set(context, facts);
   }
   return facts;
@@ -77,15 +86,14 @@ export function upstreamTls(socket: TLSSocket): UpstreamTlsFacts {
     version: socket.getProtocol() ?? '',
     cipher: socket.getCipher()?.standardName ?? '',
     sni: (socket as unknown as { servername?: string | false }).servername || '',
-    peer: peer === undefined ? null : certificateFacts(peer),
-    own: own instanceof X509Certificate ? certificateFacts(own) : null,
+    peer: peer === undefined ? null : identityOf(peer),
+    own: own instanceof X509Certificate ? identityOf(own) : null,
   };
 }
 
-/** Whether one of the certificate's names matches one of the required ones; nothing required always does. */
-export function namesMatch(required: readonly NameMatch[], text: string | undefined): boolean {
-  if (required.length === 0) return true;
-  const { uriSans, dnsSans, emailSans, ipSans } = alternativeNames(text);
+/** Whether one of the certificate's names matches one of the required ones. */
+function namesMatch(required: readonly NameMatch[], names: AlternativeNames): boolean {
+  const { uriSans, dnsSans, emailSans, ipSans } = names;
   return required.some(({ type, test }) => {
     if (type === 'uri') return uriSans.some(test);
     if (type === 'dns') return dnsSans.some(test);
@@ -105,7 +113,7 @@ export function certificateFault(
   certificate: X509Certificate,
   { subjectAltNames, pins }: Pick<TlsSettings, 'subjectAltNames' | 'pins'>,
 ): 'name' | 'pin' | null {
-  if (!namesMatch(subjectAltNames, certificate.subjectAltName)) return 'name';
+  if (subjectAltNames.length > 0 && !namesMatch(subjectAltNames, identityOf(certificate))) return 'name';
   if (pins === null || pins.certificates.has(plainHex(certificate.fingerprint256))) return null;
   const key = certificate.publicKey.export({ type: 'spki', format: 'der' });
   return pins.keys.has(hash('sha256', key, 'base64')) ? null : 'pin';

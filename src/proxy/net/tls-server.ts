@@ -1,8 +1,9 @@
+import type { X509Certificate } from 'node:crypto';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import type { DownstreamTls } from '../config/table.ts';
 import type { CertificateFacts, PeerIdentity } from './connection.ts';
 import type { ClientHello } from './detect.ts';
-import { certificateFault, faultText, ownCertificate, peerIdentity } from './identity.ts';
+import { certificateFault, faultText, identityOf, ownCertificate } from './identity.ts';
 import type { Secrets } from './secrets.ts';
 import { Transport } from './transport.ts';
 
@@ -72,7 +73,9 @@ export function terminateTls(
     onClose: (error) => settle(null, error?.message ?? 'closed during the TLS handshake'),
   };
   secure.once('secure', () => {
-    const refusal = judge(secure, tls);
+    const asks = tls.trust !== null || tls.pins !== null || tls.requireClientCertificate;
+    const certificate = asks ? secure.getPeerX509Certificate() : undefined;
+    const refusal = asks ? judge(secure, tls, certificate) : null;
     if (refusal !== null) {
       settle(null, refusal);
       return;
@@ -80,7 +83,7 @@ export function terminateTls(
     settle(
       {
         transport,
-        peer: proves(secure, tls) ? peerIdentity(secure) : null,
+        peer: certificate !== undefined && proves(secure, tls) ? identityOf(certificate) : null,
         ownCertificate: ownCertificate(secure, context as SecureContext),
         alpn: secure.alpnProtocol || '',
         version: secure.getProtocol() ?? '',
@@ -96,9 +99,7 @@ export function terminateTls(
 const detached = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
 
 /** Why the client's certificate is not enough, or null. */
-function judge(socket: TLSSocket, tls: DownstreamTls): string | null {
-  if (tls.trust === null && tls.pins === null && !tls.requireClientCertificate) return null;
-  const certificate = socket.getPeerX509Certificate();
+function judge(socket: TLSSocket, tls: DownstreamTls, certificate: X509Certificate | undefined): string | null {
   if (certificate === undefined) return tls.requireClientCertificate ? 'the client showed no certificate' : null;
   if (tls.trust !== null && !tls.acceptUntrusted) {
     const reason = verifyError(socket);

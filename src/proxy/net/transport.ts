@@ -137,7 +137,8 @@ export class Transport {
 
   /** For sockets that take no `onread` (the server side of TLS): before anything is read, or with what Node's streams hand on. */
   listenForData(): void {
-    if (!readInto(this.socket, this.onread())) this.socket.on('data', (bytes: Buffer) => this.take(bytes, bytes.length));
+    if (!readInto(this.socket, this.onread()))
+      this.socket.on('data', (bytes: Buffer) => this.take(bytes, bytes.length));
   }
 
   /** Hands bytes up, from the socket or read before this transport was made. */
