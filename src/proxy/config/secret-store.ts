@@ -11,6 +11,13 @@ const groups = 'X25519:P-256:P-384';
 /** Version 1.3 has its own suites, which Envoy does not let one choose. */
 const tls13Suites = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
 
+/** Envoy's own (TlsParameters.cipher_suites), the cheapest first: the server's order counts. */
+const defaultCiphers = [
+  tls13Suites,
+  'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305',
+  'ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384',
+].join(':');
+
 export type SecretWatcher = (name: string, secret: Secret | null) => void;
 
 /** The proxy's TLS material by name; a renewed secret gives new contexts, and leaves open connections alone. */
@@ -163,11 +170,12 @@ function parametersKey(parameters: TlsParameters | null): string {
 
 /** Throws an Error when OpenSSL does not know one of the words. */
 export function contextOptions(parameters: TlsParameters | null): SecureContextOptions {
-  if (parameters === null) return { ecdhCurve: groups };
+  if (parameters === null) return { ecdhCurve: groups, ciphers: defaultCiphers, honorCipherOrder: true };
   const { ciphers, groups: wanted, signatureAlgorithms, sessionSeconds, issuesTickets, ticketKeys } = parameters;
   return {
     ecdhCurve: wanted || groups,
-    ...(ciphers && { ciphers: `${tls13Suites}:${ciphers}` }),
+    ciphers: ciphers ? `${tls13Suites}:${ciphers}` : defaultCiphers,
+    honorCipherOrder: true,
     ...(signatureAlgorithms && { sigalgs: signatureAlgorithms }),
     ...(sessionSeconds > 0 && { sessionTimeout: sessionSeconds }),
     ...(ticketKeys && { ticketKeys }),
