@@ -8,6 +8,7 @@ import { http2 } from './http/cases/http2.ts';
 import { jwts } from './http/cases/jwt.ts';
 import { rateLimits } from './http/cases/rate-limits.ts';
 import { routing } from './http/cases/routing.ts';
+import { slowCallers } from './http/cases/slow.ts';
 import { traffic } from './http/cases/traffic.ts';
 import { tries } from './http/cases/tries.ts';
 import { tunnels } from './http/cases/tunnels.ts';
@@ -27,6 +28,7 @@ const cases = [
   ...upstreams,
   ...balancing,
   ...hostile,
+  ...slowCallers,
   ...tries,
   ...tunnels,
 ].filter(({ name }) => only.length === 0 || only.some((text) => name.includes(text)));

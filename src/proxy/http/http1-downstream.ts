@@ -253,9 +253,9 @@ export class Http1Downstream implements Receiver, ServerStream {
     this.close();
   }
 
-  /** Answers what is no request at all. */
-  private refuse(outcome: number): void {
-    const block = this.block!;
+  /** What has not come as a request has an exchange too, so that it is answered, counted and logged like one. */
+  private stillborn(): ActiveExchange {
+    const block = this.block ?? takeBlock();
     this.block = null;
     this.lastResponse = true;
     const { connection } = this;
@@ -271,6 +271,12 @@ export class Http1Downstream implements Receiver, ServerStream {
     );
     this.exchange = exchange;
     this.phase = 'waiting';
+    return exchange;
+  }
+
+  /** Answers what is no request at all. */
+  private refuse(outcome: number): void {
+    const exchange = this.stillborn();
     exchange.requestComplete = true;
     exchange.addFlag('DPE');
     if (outcome === tooLarge) localReply(exchange, 431, 'Request Header Fields Too Large', refusal.details);
@@ -278,6 +284,22 @@ export class Http1Downstream implements Receiver, ServerStream {
     // A fragment is refused like a path that cannot be normalised, by the same silence.
     else
       localReply(exchange, 400, refusal.details === 'path_normalization_failed' ? '' : 'Bad Request', refusal.details);
+    this.close();
+  }
+
+  /** A head that takes too long to come. */
+  private endSlowHead(now: number): void {
+    const { requestHeadersTimeoutMs, requestTimeoutMs, streamIdleTimeoutMs } = this.connection.manager;
+    const passed = (limitMs: number, sinceTick: number) => limitMs > 0 && now - sinceTick > limitMs;
+    if (passed(requestHeadersTimeoutMs, this.headStartTick))
+      localReply(this.stillborn(), 408, 'request header timeout', 'request_header_timeout');
+    else if (passed(requestTimeoutMs, this.headStartTick))
+      localReply(this.stillborn(), 408, 'request timeout', 'request_overall_timeout');
+    else if (passed(streamIdleTimeoutMs, this.transport.lastActiveTick)) {
+      const exchange = this.stillborn();
+      exchange.addFlag('SI');
+      localReply(exchange, 408, 'stream timeout', 'stream_idle_timeout');
+    } else return;
     this.close();
   }
 
@@ -426,10 +448,8 @@ export class Http1Downstream implements Receiver, ServerStream {
     const { exchange } = this;
     if (this.phase === 'closing') return;
     if (exchange === null || this.phase === 'head') {
-      if (this.reader.started) {
-        const limitMs = manager.requestHeadersTimeoutMs || manager.streamIdleTimeoutMs;
-        if (limitMs > 0 && now - this.headStartTick > limitMs) this.close();
-      } else if (manager.idleTimeoutMs > 0 && now - this.transport.lastActiveTick > manager.idleTimeoutMs) {
+      if (this.reader.started) this.endSlowHead(now);
+      else if (manager.idleTimeoutMs > 0 && now - this.transport.lastActiveTick > manager.idleTimeoutMs) {
         this.connection.counters.downstreamCxIdleTimeout++;
         this.close();
       } else if (this.connection.mustLeave(now)) {

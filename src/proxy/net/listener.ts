@@ -1,7 +1,7 @@
 import { lstatSync, unlinkSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
 import { runtimeValues } from '../config/runtime-values.ts';
-import type { FilterChain, Gate, Listener, PortRange, Table } from '../config/table.ts';
+import type { FilterChain, Gate, HttpManager, Listener, PortRange, Table } from '../config/table.ts';
 import { authorize } from '../http/authorize.ts';
 import { HttpConnection } from '../http/http-connection.ts';
 import { Http1Downstream } from '../http/http1-downstream.ts';
@@ -517,7 +517,10 @@ class Arrival implements Accepted {
     };
     if (manager.codec === 'http2' || facts.alpn.endsWith('h2')) begin(peeked, true);
     else if (manager.codec === 'http1' || facts.alpn !== '') begin(peeked, false);
-    else this.chooseCodec(transport, peeked, begin);
+    else {
+      this.work = { sweep: (now) => this.endSilent(transport, manager, now) };
+      this.chooseCodec(transport, peeked, begin);
+    }
     if (terminated !== null) transport.listenForData();
   }
 
@@ -549,6 +552,14 @@ class Arrival implements Accepted {
     transport.send(bytes, 0, bytes.length);
     transport.end();
     transport.socket.resume();
+  }
+
+  /** Nobody may keep a connection for ever by saying nothing, or next to nothing. */
+  private endSilent(transport: Transport, manager: HttpManager, now: number): void {
+    const limitMs = transport.bytesRead === 0 ? manager.idleTimeoutMs : manager.streamIdleTimeoutMs;
+    if (limitMs <= 0 || now - this.acceptedTick <= limitMs) return;
+    this.acceptor.plane.statistics.http(manager).downstreamCxIdleTimeout++;
+    transport.destroy();
   }
 
   /** Without ALPN the first bytes tell: HTTP/2 begins with its preface (RFC 9113 §3.4). */
