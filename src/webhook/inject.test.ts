@@ -214,29 +214,27 @@ const isValid = ({ spec }: Pod) => {
 };
 
 test('whatever the pod: injected twice is injected once, and the patch makes it of the original', (t) => {
-  let done = 0;
   fc.assert(
     fc.property(anyPod, (value) => {
       const original = readPod(value);
-      if (!isValid(original)) return;
+      // Runs count only those pods that can be injected.
+      fc.pre(isValid(original));
       const honest = claims.every((name) => original.metadata?.annotations?.[name] === undefined);
       const kept = structuredClone(original);
       let once: Pod;
       try {
         once = inject({ pod: original, namespace: 'n' }, config);
       } catch (error) {
-        if (error instanceof InjectionError) return;
+        fc.pre(!(error instanceof InjectionError));
         throw error;
       }
       t.deepEqual(original, kept, 'the original is left untouched');
       const patched = patches.applyPatch(structuredClone(original), patchOf(original, once), true).newDocument;
       t.deepEqual(patched, once);
       if (honest) t.deepEqual(inject({ pod: once, namespace: 'n' }, config), once);
-      done++;
     }),
-    { numRuns: 400 },
+    { numRuns: 80 },
   );
-  t.true(done > 50, `${done} pods were injected`);
 });
 
 test('whatever is called a pod: injected, or refused with a reason', (t) => {

@@ -56,7 +56,6 @@ export class Statistics {
   /** By `address prefix`. */
   readonly #listenerHttp = new Named(() => new CodeCounters());
   readonly #ofManager = new WeakMap<HttpManager, OfManager>();
-  readonly #ofCluster = new WeakMap<Cluster, ClusterCounters>();
   #manager: HttpManager | null = null;
   #managerCounters: OfManager | null = null;
   #cluster: Cluster | null = null;
@@ -76,11 +75,7 @@ export class Statistics {
 
   cluster(cluster: Cluster): ClusterCounters {
     if (cluster === this.#cluster) return this.#clusterCounters!;
-    let counters = this.#ofCluster.get(cluster);
-    if (counters === undefined) {
-      counters = this.#clusters.get(cluster.altStatName || cluster.name);
-      this.#ofCluster.set(cluster, counters);
-    }
+    const counters = this.#clusters.get(cluster.altStatName || cluster.name);
     this.#cluster = cluster;
     this.#clusterCounters = counters;
     return counters;
@@ -95,13 +90,27 @@ export class Statistics {
     return counters;
   }
 
-  /** Makes the counters of everything that listens: what has not happened yet is told as 0. */
+  /**
+   * Makes the counters of everything that listens: what has not happened yet is told as 0. Those of clusters that are gone go when
+   * their last request and connection has ended, as with Envoy.
+   */
   adopt(table: Table): void {
+    this.#dropClusters(table);
     for (const listener of table.listeners.values())
       for (const { http, tcp } of [...listener.chains, ...(listener.defaultChain ? [listener.defaultChain] : [])]) {
         if (http !== null) this.#http.get(http.statPrefix);
         if (tcp !== null) this.#tcp.get(tcp.statPrefix);
       }
+  }
+
+  #dropClusters({ clusters }: Table): void {
+    const { byName } = this.#clusters;
+    if (byName.size <= clusters.size) return;
+    this.#cluster = null;
+    const named = new Set<string>();
+    for (const { altStatName, name } of clusters.values()) named.add(altStatName || name);
+    for (const [name, { upstreamCxActive, upstreamRqActive }] of byName)
+      if (!named.has(name) && upstreamCxActive === 0 && upstreamRqActive === 0) byName.delete(name);
   }
 
   #managed(exchange: Exchange): OfManager {
