@@ -1,22 +1,9 @@
-import { constants, X509Certificate } from 'node:crypto';
-import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { X509Certificate } from 'node:crypto';
 import { alternativeNames } from '../net/identity.ts';
 import type { SecretRequest, Secrets } from '../net/secrets.ts';
+import { TlsContext, type TlsContextOptions } from '../openssl/context.ts';
 import type { Secret } from './references.ts';
 import type { TlsParameters } from './table.ts';
-
-/** The forward-secret groups, the cheapest handshake first. */
-const groups = 'X25519:P-256:P-384';
-
-/** Version 1.3 has its own suites, which Envoy does not let one choose. */
-const tls13Suites = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
-
-/** Envoy's own (TlsParameters.cipher_suites), the cheapest first: the server's order counts. */
-const defaultCiphers = [
-  tls13Suites,
-  'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305',
-  'ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384',
-].join(':');
 
 export type SecretWatcher = (name: string, secret: Secret | null) => void;
 
@@ -25,7 +12,7 @@ export class SecretStore implements Secrets {
   readonly #secrets = new Map<string, Secret>();
   readonly #contexts = new Map<
     string,
-    { certificates: readonly string[]; trust: string | null; context: SecureContext }
+    { certificates: readonly string[]; trust: string | null; context: TlsContext }
   >();
   readonly #leaves = new WeakMap<Secret, X509Certificate>();
   /** Which of several certificates were chosen, by `scansAll` and server name. */
@@ -34,8 +21,9 @@ export class SecretStore implements Secrets {
 
   /** Throws an Error when the PEM cannot be used; the secret before it stays. */
   set(name: string, secret: Secret): void {
-    if (secret.kind === 'certificate') createSecureContext({ cert: secret.chain, key: secret.key });
-    else createSecureContext({ ca: secret.roots, ...(secret.crl && { crl: secret.crl }) });
+    // OpenSSL says what is wrong with it.
+    if (secret.kind === 'certificate') new TlsContext({ ...noSecrets, certificates: [secret] });
+    else new TlsContext({ ...noSecrets, roots: secret.roots, revoked: secret.crl ?? null });
     const known = this.#secrets.get(name);
     if (known && sameSecret(known, secret)) return;
     this.#secrets.set(name, secret);
@@ -73,7 +61,7 @@ export class SecretStore implements Secrets {
     this.#choices = new WeakMap();
   }
 
-  context(request: SecretRequest, serverName: string, scansAll: boolean): SecureContext | null {
+  context(request: SecretRequest, serverName: string, scansAll: boolean): TlsContext | null {
     const { trust, parameters } = request;
     const certificates =
       request.certificates.length < 2 ? request.certificates : this.#choose(request.certificates, serverName, scansAll);
@@ -88,16 +76,13 @@ export class SecretStore implements Secrets {
     }
     const trusted = trust === null ? null : this.#secrets.get(trust);
     if (trusted === undefined || trusted?.kind === 'certificate') return null;
-    const context = createSecureContext({
-      ...(shown.length > 0 && { cert: shown.map(({ chain }) => chain), key: shown.map(({ key: own }) => own) }),
-      // Without roots of its own nothing may fall back to those that Node carries.
-      ca: trusted ? trusted.roots : [],
-      ...(trusted?.crl && { crl: trusted.crl }),
+    const context = new TlsContext({
+      certificates: shown,
+      roots: trusted?.roots ?? null,
+      revoked: trusted?.crl ?? null,
       minVersion: request.minVersion,
       maxVersion: request.maxVersion,
-      ...contextOptions(parameters),
-      // A server that asks for certificates resumes no session without one; its ticket keys are this context's own anyway.
-      sessionIdContext: 'lateen',
+      parameters,
     });
     this.#contexts.set(key, { certificates, trust, context });
     return context;
@@ -154,6 +139,14 @@ export class SecretStore implements Secrets {
   }
 }
 
+const noSecrets: TlsContextOptions = {
+  certificates: [],
+  roots: null,
+  revoked: null,
+  minVersion: 'TLSv1.2',
+  maxVersion: 'TLSv1.3',
+  parameters: null,
+};
 const noNames: ReadonlySet<string> = new Set();
 const maxChoices = 1000;
 const keysOfParameters = new WeakMap<TlsParameters, string>();
@@ -166,21 +159,6 @@ function parametersKey(parameters: TlsParameters | null): string {
     keysOfParameters.set(parameters, key);
   }
   return key;
-}
-
-/** Throws an Error when OpenSSL does not know one of the words. */
-export function contextOptions(parameters: TlsParameters | null): SecureContextOptions {
-  if (parameters === null) return { ecdhCurve: groups, ciphers: defaultCiphers, honorCipherOrder: true };
-  const { ciphers, groups: wanted, signatureAlgorithms, sessionSeconds, issuesTickets, ticketKeys } = parameters;
-  return {
-    ecdhCurve: wanted || groups,
-    ciphers: ciphers ? `${tls13Suites}:${ciphers}` : defaultCiphers,
-    honorCipherOrder: true,
-    ...(signatureAlgorithms && { sigalgs: signatureAlgorithms }),
-    ...(sessionSeconds > 0 && { sessionTimeout: sessionSeconds }),
-    ...(ticketKeys && { ticketKeys }),
-    ...(!issuesTickets && { secureOptions: constants.SSL_OP_NO_TICKET }),
-  };
 }
 
 function sameSecret(a: Secret, b: Secret): boolean {

@@ -1,5 +1,4 @@
 import { hash } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
 import type { TransportSocket } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { RawBufferSchema } from '../../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import type {
@@ -22,12 +21,12 @@ import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { TlsContext } from '../openssl/context.ts';
 import { compileConfigSource } from './config-source.ts';
 import { readData } from './data-source.ts';
 import { dispatch, durationMs, type Field, unpack, words } from './field.ts';
 import type { StringMatch } from './match.ts';
 import { type References, type Secret, trustOf } from './references.ts';
-import { contextOptions } from './secret-store.ts';
 import { compileString } from './string-match.ts';
 import type { CertificatePins, DownstreamTls, NameMatch, TlsParameters, TlsSettings, UpstreamTls } from './table.ts';
 
@@ -243,7 +242,14 @@ function compileParameters(
   const { ciphers, groups, signatureAlgorithms, sessionSeconds, issuesTickets, ticketKeys } = parameters;
   if (!ciphers && !groups && !signatureAlgorithms && !sessionSeconds && issuesTickets && !ticketKeys) return null;
   try {
-    createSecureContext(contextOptions(parameters));
+    new TlsContext({
+      certificates: [],
+      roots: null,
+      revoked: null,
+      minVersion: 'TLSv1.2',
+      maxVersion: 'TLSv1.3',
+      parameters,
+    });
   } catch (error) {
     field
       .at('common_tls_context')
@@ -253,7 +259,7 @@ function compileParameters(
   return parameters;
 }
 
-/** Envoy's keys are of 80 bytes, Node's of 48; proxies that are given the same one still resume each other's sessions. */
+/** Of 80 bytes, OpenSSL's as well as BoringSSL's: its name, a key of HMAC and one of AES. */
 function compileTicketKeys(field: Field, { sessionTicketKeysType: given }: DownstreamTlsContext): Buffer | null {
   if (given.case === 'sessionTicketKeysSdsSecretConfig')
     field.at('session_ticket_keys_sds_secret_config').fail('is not supported');
@@ -261,7 +267,7 @@ function compileTicketKeys(field: Field, { sessionTicketKeysType: given }: Downs
   const at = field.at('session_ticket_keys').at('keys', 0);
   const key = readData(at, given.value.keys[0]);
   if (key.length !== 80) at.fail(`holds ${key.length} bytes, not 80`);
-  return hash('sha512', key, 'buffer').subarray(0, 48);
+  return key;
 }
 
 function compileVersions(field: Field, parameters: TlsParametersMessage | undefined) {

@@ -1,8 +1,8 @@
 import { hash, X509Certificate } from 'node:crypto';
 import { isIPv6 } from 'node:net';
-import type { SecureContext, TLSSocket } from 'node:tls';
 import type { NameMatch, TlsSettings } from '../config/table.ts';
 import type { UpstreamTlsFacts } from '../http/exchange.ts';
+import type { TlsConnection } from '../openssl/connection.ts';
 import type { CertificateFacts, PeerIdentity } from './connection.ts';
 
 type AlternativeNames = Pick<CertificateFacts, 'uriSans' | 'dnsSans' | 'ipSans' | 'emailSans'>;
@@ -39,14 +39,14 @@ const plainHex = (text: string): string => text.replaceAll(':', '').toLowerCase(
 const known = new Map<string, PeerIdentity>();
 const maxKnown = 1024;
 
-/** What a certificate says; of a peer's, once it is proven. */
-export function identityOf(certificate: X509Certificate): PeerIdentity {
-  const { fingerprint256 } = certificate;
-  const before = known.get(fingerprint256);
+/** What a certificate (DER) says; of a peer's, once it is proven. */
+export function identityOf(certificate: Buffer): PeerIdentity {
+  const fingerprint = hash('sha256', certificate, 'hex');
+  const before = known.get(fingerprint);
   if (before !== undefined) return before;
   if (known.size >= maxKnown) known.delete(known.keys().next().value as string);
-  const facts = readFacts(certificate);
-  known.set(fingerprint256, facts);
+  const facts = readFacts(new X509Certificate(certificate));
+  known.set(fingerprint, facts);
   return facts;
 }
 
@@ -65,29 +65,21 @@ function readFacts(certificate: X509Certificate): PeerIdentity {
   };
 }
 
-const ownCertificates = new WeakMap<SecureContext, CertificateFacts | null>();
+const identityOrNull = (certificate: Buffer | null) => (certificate === null ? null : identityOf(certificate));
 
-/** The certificate that this side showed: read once for all connections that show it. */
-export function ownCertificate(socket: TLSSocket, context: SecureContext): CertificateFacts | null {
-  let facts = ownCertificates.get(context);
-  if (facts === undefined) {
-    const own = socket.getX509Certificate();
-    facts = own instanceof X509Certificate ? identityOf(own) : null;
-    ownCertificates.set(context, facts);
-  }
-  return facts;
+/** The certificate that this side showed. */
+export function ownCertificate({ ownCertificate: own }: TlsConnection): CertificateFacts | null {
+  return identityOrNull(own);
 }
 
 /** What a handshake towards an upstream agreed on, and the certificates of both sides. */
-export function upstreamTls(socket: TLSSocket): UpstreamTlsFacts {
-  const peer = socket.getPeerX509Certificate();
-  const own = socket.getX509Certificate();
+export function upstreamTls(connection: TlsConnection): UpstreamTlsFacts {
   return {
-    version: socket.getProtocol() ?? '',
-    cipher: socket.getCipher()?.standardName ?? '',
-    sni: (socket as unknown as { servername?: string | false }).servername || '',
-    peer: peer === undefined ? null : identityOf(peer),
-    own: own instanceof X509Certificate ? identityOf(own) : null,
+    version: connection.version,
+    cipher: connection.cipher,
+    sni: connection.serverName,
+    peer: identityOrNull(connection.peerCertificate),
+    own: identityOrNull(connection.ownCertificate),
   };
 }
 
@@ -108,14 +100,14 @@ function plainIp(ip: string): string {
   return isIPv6(ip) ? new URL(`http://[${ip}]`).hostname.slice(1, -1) : ip;
 }
 
-/** What a peer's certificate lacks besides a chain to the trust bundle, or null. */
+/** What a peer's certificate (DER) lacks besides a chain to the trust bundle, or null. */
 export function certificateFault(
-  certificate: X509Certificate,
+  certificate: Buffer,
   { subjectAltNames, pins }: Pick<TlsSettings, 'subjectAltNames' | 'pins'>,
 ): 'name' | 'pin' | null {
   if (subjectAltNames.length > 0 && !namesMatch(subjectAltNames, identityOf(certificate))) return 'name';
-  if (pins === null || pins.certificates.has(plainHex(certificate.fingerprint256))) return null;
-  const key = certificate.publicKey.export({ type: 'spki', format: 'der' });
+  if (pins === null || pins.certificates.has(hash('sha256', certificate, 'hex'))) return null;
+  const key = new X509Certificate(certificate).publicKey.export({ type: 'spki', format: 'der' });
   return pins.keys.has(hash('sha256', key, 'base64')) ? null : 'pin';
 }
 

@@ -227,7 +227,7 @@ export class BoundListener {
     countActive(acceptor, 1);
     this.counters.downstreamCxTotal++;
     this.counters.downstreamCxActive++;
-    const transport = new Transport(false);
+    const transport = new Transport();
     const listener = handedTo(acceptor.plane.table, config, local, socketLocal);
     const socket = new Socket({
       handle,
@@ -267,8 +267,6 @@ class Arrival implements Accepted {
   private stage: 'proxyHeader' | 'protocol' = 'protocol';
   private tls = false;
   private http = false;
-  /** The transport behind TLS. */
-  private ended: Transport | null = null;
   private work: Sweepable | null = null;
   /** What it serves, since it is known. */
   private chain: FilterChain | null = null;
@@ -438,11 +436,8 @@ class Arrival implements Accepted {
       this.transport.reset();
       return;
     }
-    // Not from Node's pool: what TLS keeps as long as the connection lies there too, and would keep whole slabs of hellos.
-    const copy = Buffer.allocUnsafeSlow(peeked.length);
-    peeked.copy(copy);
     this.kept = emptyBytes;
-    terminateTls(this.transport, copy, hello, chain.tls, acceptor.plane.secrets, (terminated, reason) => {
+    terminateTls(this.transport, peeked, hello, chain.tls, acceptor.plane.secrets, (terminated, reason) => {
       if (terminated === null) {
         acceptor.counters.tlsFailed++;
         acceptor.counters.lastTlsFailure = reason;
@@ -452,7 +447,7 @@ class Arrival implements Accepted {
       }
       this.ssl.handshake++;
       if (terminated.peer === null) this.ssl.noCertificate++;
-      output.turn(() => this.enter(chain, chainFacts, hello, terminated, terminated.transport, emptyBytes));
+      this.enter(chain, chainFacts, hello, terminated, this.transport, emptyBytes);
     });
   }
 
@@ -471,7 +466,6 @@ class Arrival implements Accepted {
     this.chainFacts = chainFacts;
     this.table = plane.table;
     const facts = connectionFacts(listener, chain, this.addresses, hello, terminated);
-    if (terminated !== null) this.ended = transport;
     transport.receiver = { ...silent, onClose: () => this.finish() };
     if (chain.networkRbac.length > 0 && !authorize(chain.networkRbac, factsWithoutRequest(facts), null).allowed) {
       acceptor.counters.rbacDenied++;
@@ -494,7 +488,6 @@ class Arrival implements Accepted {
         return;
       }
       session.start(chain.tcp.clusterBySni && facts.sni !== '' ? facts.sni : (cluster?.cluster ?? ''), peeked);
-      if (terminated !== null) transport.listenForData();
       return;
     }
     if (chain.answer !== null) {
@@ -521,7 +514,6 @@ class Arrival implements Accepted {
       this.work = { sweep: (now) => this.endSilent(transport, manager, now) };
       this.chooseCodec(transport, peeked, begin);
     }
-    if (terminated !== null) transport.listenForData();
   }
 
   /** Whether the chain lets one more connection in. */
@@ -633,6 +625,5 @@ class Arrival implements Accepted {
 
   drop(): void {
     this.transport.destroy();
-    this.ended?.destroy();
   }
 }

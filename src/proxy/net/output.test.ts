@@ -17,7 +17,7 @@ async function pair(t: ExecutionContext) {
     writes++;
     return write.apply(socket, args);
   }) as typeof write;
-  const transport = new Transport(false);
+  const transport = new Transport();
   transport.attach(socket);
   t.teardown(() => {
     socket.destroy();

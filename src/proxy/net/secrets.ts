@@ -1,5 +1,5 @@
-import type { SecureContext } from 'node:tls';
 import type { TlsSettings } from '../config/table.ts';
+import type { TlsContext } from '../openssl/context.ts';
 
 export interface SecretRequest extends Pick<TlsSettings, 'trust' | 'minVersion' | 'maxVersion' | 'parameters'> {
   /** Names of certificates with their keys; empty for none (a client that does not show one). */
@@ -14,5 +14,5 @@ export interface Secrets {
    * by wildcard; when none does, the first, or the first of each kind of key (`scansAll`). Null while a secret has not
    * arrived; the handshake is then refused.
    */
-  context(request: SecretRequest, serverName: string, scansAll: boolean): SecureContext | null;
+  context(request: SecretRequest, serverName: string, scansAll: boolean): TlsContext | null;
 }

@@ -1,4 +1,3 @@
-import type { TLSSocket } from 'node:tls';
 import type { Cluster, Endpoint, Listener, TcpProxy } from '../config/table.ts';
 import type { TcpSession, UpstreamFacts } from '../http/exchange.ts';
 import type { Plane } from '../http/plane.ts';
@@ -220,7 +219,7 @@ export class TcpRelay implements TcpSession {
       address: this.host!.address,
       dialTick: this.dialTick,
       connectedTick: performance.now(),
-      tls: this.host!.tls === null ? null : upstreamTls(socket as TLSSocket),
+      tls: upstream.tls === null ? null : upstreamTls(upstream.tls),
     };
     this.plane.telemetry.tcpOpened(this);
     if (this.proxy?.logOptions.onConnected) this.plane.telemetry.during(this, 'TcpUpstreamConnected');

@@ -1,5 +1,4 @@
 import { hash, X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
 import { type ConnectionOptions, connect, createServer, type TLSSocket } from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 import { SecretStore } from '../config/secret-store.ts';
@@ -41,7 +40,7 @@ async function ask(port: number, options: ConnectionOptions, seen: (socket: TLSS
   socket.on('error', () => {});
   socket.once('secureConnect', () => seen(socket));
   socket.on('end', () => socket.end());
-  await once(socket, 'close');
+  await new Promise((closed) => socket.once('close', closed));
   return text;
 }
 

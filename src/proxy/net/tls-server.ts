@@ -1,14 +1,13 @@
-import type { X509Certificate } from 'node:crypto';
-import { type SecureContext, TLSSocket } from 'node:tls';
 import type { DownstreamTls } from '../config/table.ts';
+import { TlsConnection } from '../openssl/connection.ts';
 import type { CertificateFacts, PeerIdentity } from './connection.ts';
 import type { ClientHello } from './detect.ts';
 import { certificateFault, faultText, identityOf, ownCertificate } from './identity.ts';
 import type { Secrets } from './secrets.ts';
-import { Transport } from './transport.ts';
+import type { Transport } from './transport.ts';
 
+/** What a handshake agreed on. */
 export interface Terminated {
-  readonly transport: Transport;
   readonly peer: PeerIdentity | null;
   readonly ownCertificate: CertificateFacts | null;
   readonly alpn: string;
@@ -20,17 +19,11 @@ export interface Terminated {
 export const handshakeTimeoutMs = 15_000;
 
 /**
- * Node gathers what comes in a buffer of 1 KiB for each connection, and adds one of 16 KiB for good when that is full: a large
- * ClientHello (a post-quantum key share has 1.2 KiB) goes to OpenSSL in pieces that never fill it. 16 KiB an idle connection.
- */
-const pieceBytes = 1023;
-
-/**
  * Ends TLS on a connection whose ClientHello was peeked at: `peeked` goes into the handshake first. Calls `done` once,
  * with null and the reason when the handshake failed or the client's certificate does not satisfy `tls`.
  */
 export function terminateTls(
-  plain: Transport,
+  transport: Transport,
   peeked: Buffer,
   hello: ClientHello,
   tls: DownstreamTls,
@@ -39,26 +32,18 @@ export function terminateTls(
 ): void {
   const context = secrets.context(tls, hello.sni, tls.scansAll);
   if (context === null) {
-    plain.reset();
+    transport.reset();
     done(null, `certificate ${tls.certificates.join(', ')} or trust ${tls.trust} has not arrived yet`);
     return;
   }
-  // No protocol in common goes on without one (RFC 7301 asks for an alert, Envoy carries on, and callers rely on it).
-  const alpn = tls.alpn.find((protocol) => hello.alpn.includes(protocol));
-  const socket = plain.socket;
-  plain.receiver = detached;
-  // A flowing socket would hand these bytes to nobody; TLSSocket takes what waits in a paused one, then reads by itself.
-  socket.pause();
-  const secure = new TLSSocket(socket, {
-    isServer: true,
-    secureContext: context,
-    requestCert: tls.trust !== null || tls.pins !== null || tls.requireClientCertificate,
-    // Judged below, so that the reason can be told.
-    rejectUnauthorized: false,
-    ...(alpn === undefined ? {} : { ALPNProtocols: [alpn] }),
+  const asks = tls.trust !== null || tls.pins !== null || tls.requireClientCertificate;
+  const enforces = tls.trust !== null && !tls.acceptUntrusted;
+  const connection = TlsConnection.server(context, {
+    verification: enforces ? 'enforced' : asks ? 'told' : 'none',
+    requiresCertificate: tls.requireClientCertificate,
+    // No protocol in common goes on without one (RFC 7301 asks for an alert, Envoy carries on, and callers rely on it).
+    alpn: tls.alpn.find((protocol) => hello.alpn.includes(protocol)) ?? null,
   });
-  const transport = new Transport(true);
-  transport.attach(secure);
   let settled = false;
   const settle = (terminated: Terminated | null, reason: string) => {
     if (settled) return;
@@ -70,53 +55,35 @@ export function terminateTls(
   const timer = setTimeout(() => settle(null, 'TLS handshake timed out'), handshakeTimeoutMs);
   transport.receiver = {
     ...detached,
-    onClose: (error) => settle(null, error?.message ?? 'closed during the TLS handshake'),
+    onEnd: () => settle(null, 'closed during the TLS handshake'),
+    onClose: (error) => settle(null, failureText(connection, error)),
   };
-  secure.once('secure', () => {
-    const asks = tls.trust !== null || tls.pins !== null || tls.requireClientCertificate;
-    const certificate = asks ? secure.getPeerX509Certificate() : undefined;
-    const refusal = asks ? judge(secure, tls, certificate) : null;
-    if (refusal !== null) {
-      settle(null, refusal);
+  transport.secure(connection, () => {
+    const certificate = asks ? connection.peerCertificate : null;
+    const fault = certificate === null ? null : certificateFault(certificate, tls);
+    if (fault !== null) {
+      settle(null, `the client's certificate ${faultText[fault]}`);
       return;
     }
-    settle(
-      {
-        transport,
-        peer: certificate !== undefined && proves(secure, tls) ? identityOf(certificate) : null,
-        ownCertificate: ownCertificate(secure, context as SecureContext),
-        alpn: secure.alpnProtocol || '',
-        version: secure.getProtocol() ?? '',
-        cipher: secure.getCipher()?.standardName ?? '',
-      },
-      '',
-    );
+    const peer = certificate !== null && proves(connection, tls) ? identityOf(certificate) : null;
+    if (certificate !== null) connection.forgetPeerKey();
+    const { alpn, version, cipher } = connection;
+    settle({ peer, ownCertificate: ownCertificate(connection), alpn, version, cipher }, '');
   });
-  const { _handle } = secure as unknown as { _handle: { receive(bytes: Buffer): void } | null };
-  for (let at = 0; at < peeked.length; at += pieceBytes) _handle?.receive(peeked.subarray(at, at + pieceBytes));
+  transport.take(peeked, peeked.length);
+  transport.socket.resume();
 }
 
 const detached = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
 
-/** Why the client's certificate is not enough, or null. */
-function judge(socket: TLSSocket, tls: DownstreamTls, certificate: X509Certificate | undefined): string | null {
-  if (certificate === undefined) return tls.requireClientCertificate ? 'the client showed no certificate' : null;
-  if (tls.trust !== null && !tls.acceptUntrusted) {
-    const reason = verifyError(socket);
-    if (reason !== null) return `the client's certificate is not trusted: ${reason.message}`;
-  }
-  const fault = certificateFault(certificate, tls);
-  return fault === null ? null : `the client's certificate ${faultText[fault]}`;
+/** Why the handshake ended early. */
+function failureText({ refusal }: TlsConnection, error: Error | null): string {
+  if (refusal !== null) return `the client's certificate is not trusted: ${refusal}`;
+  return error?.message ?? 'closed during the TLS handshake';
 }
 
 /** A certificate proves its holder only when something was held against it. */
-function proves(socket: TLSSocket, tls: DownstreamTls): boolean {
+function proves(connection: TlsConnection, tls: DownstreamTls): boolean {
   if (tls.pins !== null) return true;
-  return tls.trust !== null && (!tls.acceptUntrusted || verifyError(socket) === null);
-}
-
-/** OpenSSL's verdict on the chain; Node tells it only after a handshake that was not left to the caller to judge. */
-function verifyError(socket: TLSSocket): Error | null {
-  const { _handle } = socket as unknown as { _handle: { verifyError(): Error | null } | null };
-  return _handle === null ? new Error('the connection is gone') : _handle.verifyError();
+  return tls.trust !== null && (!tls.acceptUntrusted || connection.verifyError === null);
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect as connectHttp2, createServer, type ServerHttp2Stream } from 'node:http2';
-import { connect } from 'node:tls';
+import { connect, createSecureContext } from 'node:tls';
 import test from 'ava';
 import type { DownstreamTls, Table, UpstreamTls } from '../config/table.ts';
 import { createRuntime } from '../runtime.ts';
@@ -140,8 +140,8 @@ test('two sidecars speak mutual TLS and the server learns who called', async (t)
 
 test('a second handshake with the same server resumes the first session', async (t) => {
   const m = await mesh();
-  const secrets = await secretsOf(m.authority, clientUri);
-  const context = secrets.context({ ...tlsDefaults, certificates: ['default'], trust: 'ROOTCA' }, '', false)!;
+  const { chain, key } = await m.authority.issue(clientUri);
+  const context = createSecureContext({ cert: chain, key, ca: m.authority.roots });
   const dial = (session?: Buffer) =>
     connect({
       port: m.port,
@@ -185,7 +185,7 @@ test('a caller without a certificate, or with a foreign one, is refused; plain t
     socket.on('data', (bytes) => {
       received += bytes;
     });
-    await once(socket, 'close');
+    await new Promise((closed) => socket.once('close', closed));
     t.is(received, '');
   }
   t.is(m.server.stats.tlsFailed, 2);

@@ -1,11 +1,11 @@
-import { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
+import { sealedBytes, TlsConnection } from '../openssl/connection.ts';
 import { returnAside, takeAside } from './aside.ts';
 import { output } from './output.ts';
 
 /** What sits above a transport. Each call is one turn of `output`. */
 export interface Receiver {
-  /** `bytes[0, length)` are this call's only: the buffer is read into again afterwards. */
+  /** `bytes[0, length)`, at most 81 KiB, are this call's only: the buffer is read into again afterwards. */
   onBytes(bytes: Buffer, length: number): void;
   /** The peer sends no more. */
   onEnd(): void;
@@ -18,29 +18,8 @@ export interface Receiver {
 /** One read buffer for all sockets of this thread: what is read is treated or copied before the next read. */
 const sharedReadBuffer = Buffer.allocUnsafeSlow(65_536);
 
-type Onread = ReturnType<Transport['onread']>;
-
-const internals = Object.getOwnPropertySymbols(new Socket());
-const symbolOf = (name: string) => internals.find(({ description }) => description === name);
-const kBuffer = symbolOf('kBuffer');
-const kBufferCb = symbolOf('kBufferCb');
-const kBufferGen = symbolOf('kBufferGen');
-
-/**
- * Makes of a socket what `onread` makes of one at its birth, which the server side of TLS ignores: 12 % of what a request costs
- * there. False when this Node keeps its sockets otherwise.
- */
-function readInto(socket: Socket, { buffer, callback }: Onread): boolean {
-  const raw = socket as unknown as Record<symbol, unknown> & { _handle?: { useUserBuffer?(bytes: Buffer): void } };
-  if (kBuffer === undefined || kBufferCb === undefined || kBufferGen === undefined) return false;
-  if (typeof raw._handle?.useUserBuffer !== 'function') return false;
-  const first = buffer();
-  raw[kBuffer] = first;
-  raw[kBufferCb] = callback;
-  raw[kBufferGen] = buffer;
-  raw._handle.useUserBuffer(first);
-  return true;
-}
+/** Bytes of records that are read at once, and bytes that become records at once. */
+const mostAtOnce = 65_536;
 
 const nobody: Receiver = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
 
@@ -70,7 +49,9 @@ export class Transport {
   /** Not connected yet, or something was left over when last looked at. */
   private mayLag = true;
   private pauses = 0;
-  private readonly copies: boolean;
+  /** Null without TLS. */
+  tls: TlsConnection | null = null;
+  private onSecure: (() => void) | null = null;
   /** Buffer to read into next, when it is not the shared one; set by a relay that moves bulk. */
   readBuffer: Buffer | null = null;
   private currentReadBuffer: Buffer | null = null;
@@ -80,8 +61,7 @@ export class Transport {
   private asideLength = 0;
 
   /** `attach` follows as soon as the socket exists: its options are made from this object (see `onread`). */
-  constructor(encrypted: boolean) {
-    this.copies = encrypted;
+  constructor() {
     this.socket = null as unknown as Socket;
   }
 
@@ -111,13 +91,9 @@ export class Transport {
     return this.currentReadBuffer;
   }
 
-  attach(socket: Socket | TLSSocket): void {
+  attach(socket: Socket): void {
     this.socket = socket;
-    socket.on('end', () => {
-      if (this.closed || this.ended) return;
-      this.ended = true;
-      output.turn(() => this.receiver.onEnd());
-    });
+    socket.on('end', () => output.turn(() => this.tellEnd()));
     socket.on('error', (error) => {
       this.error ??= error;
     });
@@ -125,6 +101,7 @@ export class Transport {
       if (this.closed) return;
       this.closed = true;
       this.congested = false;
+      this.tls?.free();
       output.turn(() => this.receiver.onClose(this.error));
       this.receiver = nobody;
     });
@@ -135,20 +112,51 @@ export class Transport {
     });
   }
 
-  /** For sockets that take no `onread` (the server side of TLS): before anything is read, or with what Node's streams hand on. */
-  listenForData(): void {
-    if (!readInto(this.socket, this.onread()))
-      this.socket.on('data', (bytes: Buffer) => this.take(bytes, bytes.length));
+  private tellEnd(): void {
+    if (this.closed || this.ended) return;
+    this.ended = true;
+    this.receiver.onEnd();
   }
 
-  /** Hands bytes up, from the socket or read before this transport was made. */
+  /**
+   * What comes and goes from now on are records of `tls`. `onSecure` is called when the handshake is over, before anything that
+   * it brought is handed up; when it fails, `onClose` tells.
+   */
+  secure(tls: TlsConnection, onSecure: () => void): void {
+    this.tls = tls;
+    this.onSecure = onSecure;
+    // The ClientHello was looked at before; what counts is what records hold.
+    this.bytesRead = 0;
+  }
+
+  /** A client speaks first. */
+  beginHandshake(): void {
+    const tls = this.tls!;
+    try {
+      tls.handshake();
+      this.sendSealed(tls);
+    } catch (error) {
+      this.refuse(tls, error as Error);
+    }
+  }
+
+  /** An alert tells the peer why. */
+  private refuse(tls: TlsConnection, error: Error): void {
+    this.sendSealed(tls);
+    this.destroy(error);
+  }
+
+  /** Takes what came in, from the socket or read before. */
   take(bytes: Buffer, length: number): void {
     if (this.closed) return;
-    this.bytesRead += length;
     output.enter();
     this.lastActiveTick = output.tick;
     try {
-      this.receiver.onBytes(bytes, length);
+      if (this.tls === null) this.handUp(bytes, length);
+      else if (length <= mostAtOnce) this.open(this.tls, bytes, length);
+      else
+        for (let from = 0; from < length; from += mostAtOnce)
+          this.open(this.tls, bytes.subarray(from), Math.min(mostAtOnce, length - from));
     } catch (error) {
       Transport.onFault(error);
       this.destroy();
@@ -157,12 +165,73 @@ export class Transport {
     }
   }
 
+  private handUp(bytes: Buffer, length: number): void {
+    this.bytesRead += length;
+    this.receiver.onBytes(bytes, length);
+  }
+
+  /** Takes records apart. */
+  private open(tls: TlsConnection, bytes: Buffer, length: number): void {
+    if (tls.freed) return;
+    const { established } = tls;
+    let read = 0;
+    try {
+      tls.feed(bytes, length);
+      if (established || tls.handshake()) read = tls.read();
+    } catch (error) {
+      this.refuse(tls, error as Error);
+      return;
+    }
+    this.sendSealed(tls);
+    if (tls.established && !established) {
+      const { onSecure } = this;
+      this.onSecure = null;
+      onSecure?.();
+    }
+    // At once: who paused expects no more until it resumes.
+    if (read > 0 && !this.closed && !this.socket.destroyed) this.handUp(TlsConnection.plain, read);
+    if (tls.ended) this.tellEnd();
+  }
+
+  /** Writes what TLS wants to say; `written` is called when the kernel has taken it. */
+  private sendSealed(tls: TlsConnection, written?: () => void): void {
+    let length = tls.takeSealed();
+    while (length > 0) {
+      const lags = this.lags();
+      const records = TlsConnection.sealed.subarray(0, length);
+      if (!this.socket.write(lags ? Buffer.from(records) : records, written)) this.congested = true;
+      if (!lags) {
+        this.mayLag = this.socket.writableLength > 0;
+        if (this.mayLag) TlsConnection.renewSealed();
+      }
+      if (length < sealedBytes) return;
+      length = tls.takeSealed();
+    }
+  }
+
+  private seal(tls: TlsConnection, bytes: Buffer, length: number, written?: () => void): void {
+    try {
+      tls.write(bytes, length);
+    } catch (error) {
+      this.refuse(tls, error as Error);
+      return;
+    }
+    this.sendSealed(tls, written);
+  }
+
   /** Writes a buffer that nobody changes before `written` is called. */
   write(bytes: Buffer, written?: () => void): void {
     if (this.closed || this.finished || bytes.length === 0) return;
     this.flushOutput();
     this.bytesWritten += bytes.length;
     this.lastActiveTick = performance.now();
+    if (this.tls !== null) {
+      for (let from = 0; from < bytes.length; from += mostAtOnce) {
+        const to = Math.min(bytes.length, from + mostAtOnce);
+        this.seal(this.tls, bytes.subarray(from, to), to - from, to === bytes.length ? written : undefined);
+      }
+      return;
+    }
     if (!this.socket.write(bytes, written)) this.congested = true;
     this.mayLag = true;
   }
@@ -234,7 +303,11 @@ export class Transport {
     if (this.closed || this.finished) return false;
     this.bytesWritten += length;
     this.lastActiveTick = output.tick;
-    if (this.copies || this.lags()) {
+    if (this.tls !== null) {
+      this.seal(this.tls, bytes, length);
+      return false;
+    }
+    if (this.lags()) {
       if (!socket.write(Buffer.from(bytes.subarray(0, length)))) this.congested = true;
       this.mayLag = true;
       return false;
@@ -264,6 +337,10 @@ export class Transport {
     this.flushOutput();
     if (this.closed || this.finished) return;
     this.finished = true;
+    if (this.tls?.established) {
+      this.tls.end();
+      this.sendSealed(this.tls);
+    }
     this.socket.end();
   }
 
@@ -279,7 +356,7 @@ export class Transport {
   reset(): void {
     this.finished = true;
     this.dropOutput();
-    if (this.copies || this.closed) this.socket.destroy();
+    if (this.tls !== null || this.closed) this.socket.destroy();
     else this.socket.resetAndDestroy();
   }
 }

@@ -1,11 +1,12 @@
+import { X509Certificate } from 'node:crypto';
 import { isIP, Socket } from 'node:net';
-import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { getSystemErrorMessage } from 'node:util';
 import type { UpstreamTls } from '../config/table.ts';
 import { certificateFault, faultText } from '../net/identity.ts';
 import { output } from '../net/output.ts';
 import type { Secrets } from '../net/secrets.ts';
 import { type Receiver, Transport } from '../net/transport.ts';
+import { TlsConnection, type TlsSession } from '../openssl/connection.ts';
 
 export interface DialTarget {
   /** An address, a name, or the path of a Unix socket (it begins with `/`). */
@@ -28,13 +29,13 @@ export interface DialReceiver extends Receiver {
 /** TLS sessions by destination, so that the next handshake is a short one. They end with the context that made them. */
 export class SessionCache {
   private context: object | null = null;
-  private session: Buffer | null = null;
+  private session: TlsSession | null = null;
 
-  get(context: object): Buffer | undefined {
-    return this.context === context && this.session !== null ? this.session : undefined;
+  get(context: object): TlsSession | null {
+    return this.context === context ? this.session : null;
   }
 
-  keep(context: object, session: Buffer): void {
+  keep(context: object, session: TlsSession): void {
     this.context = context;
     this.session = session;
   }
@@ -66,22 +67,10 @@ export function failureText(error: Error | null): string {
 /** Starts a connection. Everything that happens to it, at once or later, is told to `receiver` in a later turn. */
 export function dial(target: DialTarget, secrets: Secrets, sessions: SessionCache, receiver: DialReceiver): Transport {
   const { tls } = target;
-  const transport = new Transport(tls !== null);
+  const transport = new Transport();
   transport.receiver = receiver;
-  const place = target.host.startsWith('/')
-    ? { path: target.host }
-    : { host: target.host, port: target.port, localAddress: target.bindHost ?? undefined };
-  let connected = false;
-  const timer = setTimeout(
-    () => transport.destroy(new ConnectError('connection timeout', true)),
-    target.connectTimeoutMs,
-  );
-  const onConnected = () => {
-    connected = true;
-    clearTimeout(timer);
-    transport.lastActiveTick = performance.now();
-    output.turn(() => receiver.onConnect());
-  };
+  const socket = new Socket({ onread: transport.onread(), allowHalfOpen: true });
+  transport.attach(socket);
   const context =
     tls === null
       ? null
@@ -96,67 +85,63 @@ export function dial(target: DialTarget, secrets: Secrets, sessions: SessionCach
           '',
           false,
         );
-  if (tls === null || context === null) {
-    const socket = new Socket({ onread: transport.onread(), allowHalfOpen: true });
-    transport.attach(socket);
-    if (tls !== null) {
-      clearTimeout(timer);
-      transport.destroy(
-        new ConnectError(
-          `certificate ${tls.certificate ?? '(none)'} or trust ${tls.trust ?? '(none)'} has not arrived yet`,
-          false,
-        ),
-      );
-      return transport;
-    }
-    socket.setNoDelay(true);
-    if (target.keepaliveSeconds !== null) socket.setKeepAlive(true, target.keepaliveSeconds * 1000);
-    socket.once('connect', onConnected);
-    socket.once('close', () => clearTimeout(timer));
-    socket.connect(place);
+  if (tls !== null && context === null) {
+    const reason = `certificate ${tls.certificate ?? '(none)'} or trust ${tls.trust ?? '(none)'} has not arrived yet`;
+    transport.destroy(new ConnectError(reason, false));
     return transport;
   }
-  const options: ConnectionOptions & { onread: object; localAddress?: string; allowHalfOpen: boolean } = {
-    ...place,
-    allowHalfOpen: true,
-    secureContext: context,
-    onread: transport.onread(),
-    rejectUnauthorized: tls.trust !== null && !tls.acceptUntrusted,
-    // Names are matched below against the configured list, not the host (Envoy: match_typed_subject_alt_names): Node asks
-    // neither for a resumed session nor for an untrusted certificate.
-    checkServerIdentity: () => undefined,
-    ...(target.sni === '' ? {} : { servername: target.sni }),
-    ...(target.alpn.length === 0 ? {} : { ALPNProtocols: [...target.alpn] }),
-    session: sessions.get(context),
+  let connected = false;
+  const timer = setTimeout(
+    () => transport.destroy(new ConnectError('connection timeout', true)),
+    target.connectTimeoutMs,
+  );
+  const onConnected = () => {
+    connected = true;
+    clearTimeout(timer);
+    transport.lastActiveTick = performance.now();
+    output.turn(() => receiver.onConnect());
   };
-  const socket = tlsConnect(options);
   socket.setNoDelay(true);
   if (target.keepaliveSeconds !== null) socket.setKeepAlive(true, target.keepaliveSeconds * 1000);
-  transport.attach(socket);
-  socket.on('session', (session: Buffer) => sessions.keep(context, session));
-  socket.once('secureConnect', () => {
-    const fault = peerFault(socket, tls, target.sni);
-    if (fault !== null) transport.destroy(new Error(fault));
-    else onConnected();
-  });
   socket.once('close', () => {
     clearTimeout(timer);
     if (!connected) sessions.forget();
   });
+  if (tls === null || context === null) socket.once('connect', onConnected);
+  else {
+    const connection = TlsConnection.client(context, {
+      verification: tls.trust === null ? 'none' : tls.acceptUntrusted ? 'told' : 'enforced',
+      serverName: target.sni,
+      alpn: target.alpn,
+      session: sessions.get(context),
+      onSession: (session) => sessions.keep(context, session),
+    });
+    transport.secure(connection, () => {
+      const fault = peerFault(connection, tls, target.sni);
+      if (fault !== null) transport.destroy(new Error(fault));
+      else onConnected();
+    });
+    socket.once('connect', () => transport.beginHandshake());
+  }
+  socket.connect(
+    target.host.startsWith('/')
+      ? { path: target.host }
+      : { host: target.host, port: target.port, localAddress: target.bindHost ?? undefined },
+  );
   return transport;
 }
 
 /** Why a server whose chain is accepted is not the one that is meant, or null. */
-function peerFault(socket: TLSSocket, tls: UpstreamTls, name: string): string | null {
+function peerFault({ peerCertificate }: TlsConnection, tls: UpstreamTls, name: string): string | null {
   const byName = tls.autoSan && name !== '';
   if (tls.subjectAltNames.length === 0 && tls.pins === null && !byName) return null;
-  const certificate = socket.getPeerX509Certificate();
-  if (certificate === undefined) return 'the server showed no certificate';
-  const named = isIP(name) === 0 ? certificate.checkHost(name, { subject: 'never' }) : certificate.checkIP(name);
-  if (byName && named === undefined)
-    return `the server's certificate is not for ${name}: ${certificate.subjectAltName ?? 'it names nothing'}`;
-  const fault = certificateFault(certificate, tls);
-  return fault === null
-    ? null
-    : `the server's certificate ${faultText[fault]}: ${certificate.subjectAltName ?? 'it names nothing'}`;
+  if (peerCertificate === null) return 'the server showed no certificate';
+  const named = () => {
+    const certificate = new X509Certificate(peerCertificate);
+    return isIP(name) === 0 ? certificate.checkHost(name, { subject: 'never' }) : certificate.checkIP(name);
+  };
+  const names = () => new X509Certificate(peerCertificate).subjectAltName ?? 'it names nothing';
+  if (byName && named() === undefined) return `the server's certificate is not for ${name}: ${names()}`;
+  const fault = certificateFault(peerCertificate, tls);
+  return fault === null ? null : `the server's certificate ${faultText[fault]}: ${names()}`;
 }

@@ -1,4 +1,3 @@
-import type { TLSSocket } from 'node:tls';
 import { type HeaderBlock, returnBlock } from '../codec/header-block.ts';
 import type { FieldSection } from '../codec/hpack-decoder.ts';
 import { lastHead } from '../codec/http1.ts';
@@ -88,7 +87,7 @@ export class Http2Upstream extends UpstreamConnection implements DialReceiver, S
 
   onConnect(): void {
     this.noteConnected();
-    const spoken = this.host.tls === null ? '' : (this.transport.socket as TLSSocket).alpnProtocol || '';
+    const spoken = this.transport.tls?.alpn ?? '';
     if (this.pool.config.http === 'alpn' && spoken !== 'h2') {
       this.giveWay();
       return;

@@ -1,4 +1,3 @@
-import type { TLSSocket } from 'node:tls';
 import type { UpstreamFacts, UpstreamTlsFacts } from '../http/exchange.ts';
 import { type Address, unknownAddress, unmapped } from '../net/connection.ts';
 import { upstreamTls } from '../net/identity.ts';
@@ -29,8 +28,8 @@ export abstract class UpstreamConnection implements UpstreamFacts {
   /** When it was begun, and when it stood; -1 before. */
   readonly dialTick: number = performance.now();
   connectedTick = -1;
-  /** Read when someone asks, and kept: a closed socket tells nothing. */
-  private tlsFacts: UpstreamTlsFacts | null = null;
+  /** Null without TLS. */
+  tls: UpstreamTlsFacts | null = null;
   private countedRead = 0;
   private countedWritten = 0;
 
@@ -53,12 +52,6 @@ export abstract class UpstreamConnection implements UpstreamFacts {
     return this.transport.ended;
   }
 
-  get tls(): UpstreamTlsFacts | null {
-    if (this.host.tls === null) return null;
-    this.tlsFacts ??= upstreamTls(this.transport.socket as TLSSocket);
-    return this.tlsFacts;
-  }
-
   /** Notes that it stands. */
   protected noteConnected(): void {
     this.connectedTick = output.tick;
@@ -66,7 +59,8 @@ export abstract class UpstreamConnection implements UpstreamFacts {
     const { counters } = this.pool;
     counters.upstreamCxConnectMs ??= new Histogram();
     counters.upstreamCxConnectMs.add(output.tick - this.dialTick);
-    const { socket } = this.transport;
+    const { socket, tls } = this.transport;
+    if (tls !== null) this.tls = upstreamTls(tls);
     this.local = { ip: unmapped(socket.localAddress ?? ''), port: socket.localPort ?? 0 };
   }
 

@@ -5,7 +5,7 @@ export interface TlsSettings {
   readonly alpn: readonly string[];
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
   readonly maxVersion: 'TLSv1.2' | 'TLSv1.3';
-  /** Null leaves what Node and this proxy prefer. */
+  /** Null leaves what this proxy prefers. */
   readonly parameters: TlsParameters | null;
   /** Name of the trust bundle, or null. */
   readonly trust: string | null;
@@ -25,7 +25,7 @@ export interface TlsParameters {
   /** Seconds that a session may be resumed; 0 for OpenSSL's own (Envoy: session_timeout). */
   readonly sessionSeconds: number;
   readonly issuesTickets: boolean;
-  /** Keys of the tickets that a server gives, 48 bytes, or null for keys of this process. */
+  /** Keys of the tickets that a server gives, 80 bytes, or null for keys of this process. */
   readonly ticketKeys: Buffer | null;
 }
 
