@@ -43,6 +43,7 @@ export class Http2Session extends Http2Sender implements Receiver {
     super(transport, isServer, user, limits);
     this.fieldLimits = { maxBytes: limits.maxFieldBytes, maxFields: limits.maxFields };
     this.wantsPreface = isServer ? h2.preface.length : 0;
+    transport.gathers = !isServer;
     transport.receiver = this;
     this.greet();
   }

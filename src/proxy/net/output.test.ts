@@ -80,3 +80,19 @@ test('a connection that is dropped says no more', async (t) => {
   t.is(a.writes(), 0);
   t.is(await b.received(), 'b');
 });
+
+test('a connection of many streams gathers what several turns say, and sends it once the round is over', async (t) => {
+  const a = await pair(t);
+  a.transport.gathers = true;
+  for (const word of ['one ', 'two ', 'three ']) output.turn(() => say(a.transport, word));
+  t.is(a.writes(), 0);
+  await new Promise((over) => setImmediate(over));
+  t.is(a.writes(), 1);
+  // What must leave at once takes along what waits, in its order; so does more than may wait.
+  output.turn(() => say(a.transport, 'four '));
+  a.transport.write(Buffer.from('five '));
+  output.turn(() => say(a.transport, 'x'.repeat(40_000)));
+  output.turn(() => say(a.transport, ' six'));
+  a.transport.end();
+  t.is(await a.received(), `one two three four five ${'x'.repeat(40_000)} six`);
+});

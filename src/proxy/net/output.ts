@@ -7,6 +7,8 @@ import type { Transport } from './transport.ts';
  * buffer meanwhile they are set aside: one read of an HTTP/2 connection may bring answers for many.
  *
  *     turn:  enter → claim(A) put → claim(B): A aside → put → claim(A): B aside → put → leave: A leaves whole, then B
+ *
+ * A connection that carries the streams of many others (HTTP/2) gathers over the turns of a whole round of the event loop.
  */
 const size = 131_072;
 /** Characters that no header may hold as they are. */
@@ -19,6 +21,8 @@ export class Output {
   private depth = 0;
   /** Those that have bytes set aside; some perhaps twice, or sent already. */
   private readonly waiting: Transport[] = [];
+  /** Those that gather over several turns what they send, and have bytes set aside. */
+  private gathering: Transport[] = [];
   /** Grows with each flush: places in `bytes` hold until it does. */
   flushes = 0;
   /** `performance.now()` when this turn began: the clock of everything that happens within it. */
@@ -44,10 +48,34 @@ export class Output {
 
   leave(): void {
     if (--this.depth > 0) return;
-    if (this.owner !== null) this.flush();
+    const { owner } = this;
+    if (owner !== null) {
+      if (owner.gathers && this.length <= asideBytes) this.gather(owner);
+      else this.flush();
+    }
     if (this.waiting.length === 0) return;
     for (const transport of this.waiting) transport.sendAside();
     this.waiting.length = 0;
+  }
+
+  /** Lets the bytes of one that is written to by many turns wait until all that have come in are over. */
+  private gather(owner: Transport): void {
+    const { length } = this;
+    this.flushes++;
+    this.owner = null;
+    this.length = 0;
+    if (length > 0 && owner.setAside(this.bytes, length)) this.willSend(owner);
+  }
+
+  private willSend(transport: Transport): void {
+    if (this.gathering.push(transport) === 1) setImmediate(sendGathered);
+  }
+
+  /** At the end of the event loop's round. */
+  sendGathered(): void {
+    const { gathering } = this;
+    this.gathering = [];
+    for (const transport of gathering) transport.sendAside();
   }
 
   /** Runs work that the event loop starts by other ways than a socket's bytes: timers, connects, closes. */
@@ -82,7 +110,9 @@ export class Output {
     this.flushes++;
     this.owner = null;
     this.length = 0;
-    if (length > 0 && owner.setAside(this.bytes, length)) this.waiting.push(owner);
+    if (length === 0 || !owner.setAside(this.bytes, length)) return;
+    if (owner.gathers) this.willSend(owner);
+    else this.waiting.push(owner);
   }
 
   flush(): void {
@@ -142,3 +172,4 @@ export class Output {
 }
 
 export const output: Output = new Output();
+const sendGathered = () => output.sendGathered();

@@ -40,6 +40,8 @@ export class Transport {
   congested = false;
   closed = false;
   ended = false;
+  /** What it sends in several turns of a round of the event loop leaves in one write: it carries the streams of many. */
+  gathers = false;
   /** Milliseconds of `performance.now()` at the last byte in or out. */
   lastActiveTick = 0;
   bytesRead = 0;
