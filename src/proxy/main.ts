@@ -4,7 +4,7 @@ import { isMainThread } from 'node:worker_threads';
 import { parseDurationMs } from '../lib/duration.ts';
 import type { FileOptions } from './agent/file.ts';
 import type { Lifecycle } from './agent/lifecycle.ts';
-import { forgetStart } from './forget-start.ts';
+import { forgetStart, giveBackPages } from './forget-start.ts';
 import { createLog, type Log, parseLevel } from './telemetry/log.ts';
 import { flushLogFiles, flushLogFilesSync } from './telemetry/log-file.ts';
 
@@ -114,6 +114,7 @@ async function runFile(path: string, validate: boolean, options: FileOptions, lo
   }
   const { startFromFile } = await import('./agent/file.ts');
   const own = bootstrap.logAsJson ? createLog(log.level, true) : log;
+  giveBackPages();
   const proxy = await startFromFile(bootstrap, options, own);
   own.info(`serving ${path}: ${proxy.plane.listeners.map(({ name, port }) => `${name} on ${port}`).join(', ')}`);
   return untilEnded(proxy);
@@ -124,6 +125,7 @@ async function runPod(type: 'sidecar' | 'router', domain: string | null, log: Lo
     import('./agent/environment.ts'),
     import('./agent/pod.ts'),
   ]);
+  giveBackPages();
   return untilEnded(await startPod(await readEnvironment({ type, domain }, process.env), log));
 }
 
