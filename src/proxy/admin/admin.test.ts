@@ -244,3 +244,16 @@ test('what changes something is asked for by POST', async (t) => {
   });
   t.is(outcome, 'ECONNREFUSED');
 });
+
+test('/explain says what would become of a request, and leaves no mark', async (t) => {
+  const served = await Served.by(t);
+  const told = await served.page('/explain?listener=main&authority=shop&path=/direct');
+  t.regex(told.body, /^GET shop\/direct: answered with 201 by vh \(direct_response, to http:\/\/shop\/direct\)\n/);
+  t.regex(told.body, /route +prefix \/direct +taken/);
+  const { decision, steps } = JSON.parse((await served.page('/explain?listener=main&path=/api&format=json')).body);
+  t.deepEqual(decision.clusters, [{ cluster: 'c', percent: 100, known: true }]);
+  t.true(steps.length > 3);
+  const bad = await served.page('/explain?listener=main&path=x');
+  t.deepEqual([bad.status, bad.body], [400, 'path: "x" does not begin with /\n']);
+  t.regex((await served.page('/stats?filter=downstream_rq_total')).body, /http\.ingress\.downstream_rq_total: 0\n/);
+});

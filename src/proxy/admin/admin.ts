@@ -2,6 +2,7 @@
 import { version } from '../../lib/version.ts';
 import { runtimeValues } from '../config/runtime-values.ts';
 import type { SecretStore } from '../config/secret-store.ts';
+import { questionParameters } from '../decide/question.ts';
 import { type Log, parseLevel } from '../telemetry/log.ts';
 import { reopenLogFiles } from '../telemetry/log-file.ts';
 import type { Stat } from '../telemetry/stat.ts';
@@ -120,6 +121,11 @@ export function admin(options: AdminOptions): Admin {
         const dump = configDump(options.dump(), url.searchParams);
         return 'fault' in dump ? text(dump.fault, dump.status) : json(dump.body);
       },
+    },
+    '/explain': {
+      help: 'what becomes of a request, and by which rules; nothing is sent',
+      params: questionParameters,
+      answer: async (_request, url) => (await import('./explain-page.ts')).explainPage(plane.table, url.searchParams),
     },
     '/certs': { help: 'print certs on machine', answer: () => json({ certificates: certificates(options.secrets) }) },
     '/server_info': { help: 'print server version/status information', answer: () => json(serverInfo(options)) },

@@ -6,18 +6,19 @@
  */
 import { taken } from '../net/overload.ts';
 import type { ActiveExchange, BodyTaker } from './active-exchange.ts';
-import { fromInside } from './client-address.ts';
+import { strippedAuthority } from './authority.ts';
 import { runFilters } from './filters/chain.ts';
 import { Forwarding } from './forward.ts';
 import { localReply } from './local-reply.ts';
 import { normalizePath } from './path.ts';
-import { redirectLocation } from './redirect.ts';
 import { receiveHeaders } from './request-headers.ts';
 import { resolveRoute } from './resolve-route.ts';
+import { routeAnswer } from './route-answer.ts';
 
 export function runPipeline(exchange: ActiveExchange): void {
   const { manager, plane } = exchange;
-  if (manager.stripPort !== 'none' || manager.stripTrailingDot) stripAuthority(exchange);
+  if (manager.stripPort !== 'none' || manager.stripTrailingDot)
+    exchange.authority = strippedAuthority(exchange.authority, manager, exchange.connection.socketLocal.port);
   if (manager.underscores === 'reject' && exchange.request.hasUnderscore()) {
     exchange.lastOfConnection = true;
     exchange.addFlag('DPE');
@@ -66,50 +67,14 @@ export function serveAgain(exchange: ActiveExchange, body: readonly Buffer[]): v
   taker()?.onRequestEnd();
 }
 
-/** Takes port and trailing dot off the authority, as configured, for all that follows (Envoy: strip_any_host_port). */
-function stripAuthority(exchange: ActiveExchange): void {
-  const { stripPort, stripTrailingDot } = exchange.manager;
-  const found = /^(.*?)(\.?)(?::(\d+))?$/.exec(exchange.authority);
-  if (found === null) return;
-  const [, name, dot, port] = found;
-  const strips =
-    stripPort === 'any' || (stripPort === 'matching' && Number(port) === exchange.connection.socketLocal.port);
-  exchange.authority = `${name}${stripTrailingDot ? '' : dot}${port === undefined || strips ? '' : `:${port}`}`;
-}
-
 function serve(exchange: ActiveExchange): void {
-  const { route, virtualHost } = exchange;
-  if (route === null || virtualHost === null) {
-    exchange.addFlag('NR');
-    localReply(exchange, 404, '', 'route_not_found');
+  const { route } = exchange;
+  const answer = routeAnswer(exchange, exchange.manager, exchange.virtualHost, route);
+  if (answer === null) {
+    new Forwarding(exchange, route!.forward!).start();
     return;
   }
-  const needsTls =
-    virtualHost.requireTls === 'all' || (virtualHost.requireTls === 'externalOnly' && !fromInside(exchange));
-  if (needsTls && exchange.scheme !== 'https') {
-    localReply(exchange, 301, '', 'direct_response', [
-      'location',
-      `https://${exchange.authority.replace(/:\d+$/, '')}${exchange.path}`,
-    ]);
-    return;
-  }
-  if (exchange.method === 'CONNECT' && !(route.forward?.upgrades ?? exchange.manager.upgrades).has('connect')) {
-    localReply(exchange, 403, '', 'upgrade_failed');
-    return;
-  }
-  if (route.redirect !== null) {
-    localReply(exchange, route.redirect.status, '', 'direct_response', [
-      'location',
-      redirectLocation(exchange, route, route.redirect),
-    ]);
-    return;
-  }
-  if (route.direct !== null) {
-    const { status, body } = route.direct;
-    // Envoy says where what was created is: here.
-    const location = status === 201 ? ['location', `${exchange.scheme}://${exchange.authority}${exchange.path}`] : null;
-    localReply(exchange, status, body, 'direct_response', location);
-    return;
-  }
-  new Forwarding(exchange, route.forward!).start();
+  const { status, body, flag, details, location } = answer;
+  if (flag !== '') exchange.addFlag(flag);
+  localReply(exchange, status, body, details, location === '' ? null : ['location', location]);
 }

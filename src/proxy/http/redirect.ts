@@ -1,16 +1,20 @@
 import type { Redirect, Route } from '../config/table.ts';
-import type { ActiveExchange } from './active-exchange.ts';
+import type { RequestFacts } from './facts.ts';
 
 /** The location that a redirecting route answers with (Envoy's RedirectAction). */
-export function redirectLocation(exchange: ActiveExchange, route: Route, redirect: Redirect): string {
-  const scheme = redirect.scheme ?? exchange.scheme;
-  const queryAt = exchange.path.indexOf('?');
-  const bare = queryAt < 0 ? exchange.path : exchange.path.slice(0, queryAt);
-  const query = queryAt < 0 || redirect.stripQuery ? '' : exchange.path.slice(queryAt);
-  const sent = /^(\[.*\]|[^:]*)(?::(\d+))?$/.exec(exchange.authority);
-  const host = redirect.host ?? sent?.[1] ?? exchange.authority;
+export function redirectLocation(
+  facts: Pick<RequestFacts, 'scheme' | 'authority' | 'path'>,
+  route: Route,
+  redirect: Redirect,
+): string {
+  const scheme = redirect.scheme ?? facts.scheme;
+  const queryAt = facts.path.indexOf('?');
+  const bare = queryAt < 0 ? facts.path : facts.path.slice(0, queryAt);
+  const query = queryAt < 0 || redirect.stripQuery ? '' : facts.path.slice(queryAt);
+  const sent = /^(\[.*\]|[^:]*)(?::(\d+))?$/.exec(facts.authority);
+  const host = redirect.host ?? sent?.[1] ?? facts.authority;
   // A port that was sent stays, except the one that is the default of the scheme that is left.
-  const sentPort = redirect.scheme !== null && redirect.scheme !== exchange.scheme ? null : (sent?.[2] ?? null);
+  const sentPort = redirect.scheme !== null && redirect.scheme !== facts.scheme ? null : (sent?.[2] ?? null);
   const port = redirect.port ?? (redirect.host === null ? sentPort : null);
   const isDefault =
     port === null || (scheme === 'http' && Number(port) === 80) || (scheme === 'https' && Number(port) === 443);

@@ -7,6 +7,7 @@ import { runExtAuthz } from './ext-authz.ts';
 import { runFault } from './fault.ts';
 import { runHeaderMutation } from './header-mutation.ts';
 import { runHealthCheck } from './health-check.ts';
+import { isOff, saidOf } from './in-force.ts';
 import { runJwt } from './jwt.ts';
 import { runLocalRateLimit } from './local-rate-limit.ts';
 import type { Outcome, Place } from './place.ts';
@@ -18,8 +19,8 @@ export function runFilters(exchange: ActiveExchange, from: number, serve: Place[
   const { filters } = exchange.manager;
   for (let next = from; next < filters.length; ) {
     const filter = filters[next++];
-    const said = (exchange.weighted ?? exchange.route)?.filters?.get(filter.name) ?? null;
-    if (said === null ? filter.disabled : said.kind === 'disabled') continue;
+    const said = saidOf((exchange.weighted ?? exchange.route)?.filters, filter);
+    if (isOff(filter, said)) continue;
     if (runFilter(exchange, filter, said, next, serve) !== 'goOn') return;
   }
   serve(exchange);

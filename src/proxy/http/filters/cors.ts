@@ -13,23 +13,32 @@ export function runCors(exchange: ActiveExchange, statPrefix: string, levels: re
   const [first] = levels;
   const enabled = drawn(first.enabledMillionths);
   if (!enabled && !drawn(first.shadowMillionths)) return 'goOn';
-  const origins = levels.find((level) => level.origins.length > 0)?.origins ?? [];
-  const allowed = origins.some(({ test }) => test('*') || test(origin));
+  const allowed = allowsOrigin(levels, origin);
   exchange.plane.statistics.filter(statPrefix, 'cors')[allowed ? 'origin_valid' : 'origin_invalid']++;
   if (!enabled) return 'goOn';
   const policy = merged(levels);
   if (allowed) exchange.changeResponse(responseChange(policy, origin));
   const method = exchange.request.get('access-control-request-method');
   if (exchange.method !== 'OPTIONS' || method === null || method === '') return 'goOn';
-  if (!allowed && policy.forwardsOthers) return 'goOn';
+  if (!answersPreflight(levels, allowed)) return 'goOn';
   localReply(exchange, 200, '', 'cors_response', preflightHeaders(exchange, policy, method));
   return 'ended';
 }
 
+/** Of the most specific level that names any. */
+export function allowsOrigin(levels: readonly Cors[], origin: string): boolean {
+  const origins = levels.find((level) => level.origins.length > 0)?.origins ?? [];
+  return origins.some(({ test }) => test('*') || test(origin));
+}
+
+/** Whether the filter answers a preflight itself, rather than the upstream. */
+export const answersPreflight = (levels: readonly Cors[], allowed: boolean): boolean =>
+  allowed || !(levels.find((level) => level.forwardsOthers !== null)?.forwardsOthers ?? true);
+
 function merged(levels: readonly Cors[]) {
   const text = (name: 'methods' | 'headers' | 'expose' | 'maxAge') =>
     levels.find((level) => level[name] !== '')?.[name] ?? '';
-  const flag = (name: 'allowCredentials' | 'allowPrivateNetwork' | 'forwardsOthers') =>
+  const flag = (name: 'allowCredentials' | 'allowPrivateNetwork') =>
     levels.find((level) => level[name] !== null)?.[name] ?? null;
   return {
     methods: text('methods'),
@@ -38,7 +47,6 @@ function merged(levels: readonly Cors[]) {
     maxAge: text('maxAge'),
     allowCredentials: flag('allowCredentials') ?? false,
     allowPrivateNetwork: flag('allowPrivateNetwork') ?? false,
-    forwardsOthers: flag('forwardsOthers') ?? true,
   };
 }
 

@@ -1,9 +1,10 @@
 /** Injected faults (Envoy's fault filter): delay first, then abort. The share of requests is drawn for each by itself. */
-import type { Fault } from '../../config/table.ts';
+import type { Fault, Route } from '../../config/table.ts';
 import { output } from '../../net/output.ts';
 import type { ActiveExchange } from '../active-exchange.ts';
+import type { RequestFacts } from '../facts.ts';
 import { localReply } from '../local-reply.ts';
-import { matchesHeader } from '../match.ts';
+import { headersMatch } from '../match.ts';
 import { HeldRequest } from './held-request.ts';
 import type { Outcome, Place } from './place.ts';
 
@@ -14,7 +15,7 @@ export function runFault(place: Place, statPrefix: string, fault: Fault): Outcom
     counters.faults_overflow++;
     return 'goOn';
   }
-  if (!applies(exchange, fault)) return 'goOn';
+  if (!faultApplies(exchange, exchange.route, fault)) return 'goOn';
   const { delay } = fault;
   const delayMs = delay === null ? 0 : (delay.ms ?? numberIn(exchange, 'x-envoy-fault-delay-request') ?? 0);
   if (
@@ -30,13 +31,14 @@ export function runFault(place: Place, statPrefix: string, fault: Fault): Outcom
   return abort(exchange, statPrefix, fault) ? 'ended' : 'goOn';
 }
 
-function applies(exchange: ActiveExchange, { headers, upstreamCluster, downstreamNodes }: Fault): boolean {
-  if (upstreamCluster !== '' && !exchange.route?.forward?.clusters.some(({ cluster }) => cluster === upstreamCluster))
+/** Whether the filter concerns a request at all; then the shares are drawn. */
+export function faultApplies(facts: RequestFacts, route: Route | null, fault: Fault): boolean {
+  const { headers, upstreamCluster, downstreamNodes } = fault;
+  if (upstreamCluster !== '' && !route?.forward?.clusters.some(({ cluster }) => cluster === upstreamCluster))
     return false;
-  if (downstreamNodes !== null && !downstreamNodes.has(exchange.header('x-envoy-downstream-service-node') ?? ''))
+  if (downstreamNodes !== null && !downstreamNodes.has(facts.header('x-envoy-downstream-service-node') ?? ''))
     return false;
-  for (const header of headers) if (!matchesHeader(header, exchange)) return false;
-  return true;
+  return headersMatch(headers, facts);
 }
 
 /** Whether the request was answered. */

@@ -1,5 +1,7 @@
 /** What a request's tokens are worth: a pure function of the requirement, the tokens, and what is known about their signatures. */
-import type { JwtProvider, JwtRequirement } from '../../config/table.ts';
+import type { JwtFilter, JwtProvider, JwtRequirement, RouteJwt } from '../../config/table.ts';
+import type { RequestFacts } from '../facts.ts';
+import { matchesRoute } from '../route.ts';
 import { type JwtStatus, jwtStatus, type ParsedToken } from './jwt-token.ts';
 
 /** A token at one of the places where a provider looks for it. */
@@ -24,6 +26,29 @@ export interface TokenFacts {
   accepted(provider: JwtProvider, found: FoundToken): void;
   failed(provider: JwtProvider, status: JwtStatus): void;
 }
+
+/** What a request must show; null for nothing, `unknown` when its route calls a requirement by a name that is none. */
+export function requirementOf(
+  facts: RequestFacts,
+  filter: JwtFilter,
+  said: RouteJwt | null,
+): JwtRequirement | null | 'unknown' {
+  if (said !== null) return said.requirement === null ? null : (filter.named.get(said.requirement) ?? 'unknown');
+  for (const { match, requirement } of filter.rules) if (matchesRoute(match, facts)) return requirement;
+  return null;
+}
+
+/** A request by which a browser asks whether it may ask (Fetch Standard, CORS-preflight request). */
+export const isPreflight = (facts: Pick<RequestFacts, 'method' | 'header'>): boolean =>
+  facts.method === 'OPTIONS' && !!facts.header('origin') && !!facts.header('access-control-request-method');
+
+export const wrongName = (filter: JwtFilter, { requirement }: RouteJwt): string =>
+  `Wrong requirement_name: ${requirement}. It should be one of [${[...filter.named.keys()].join(',')}]`;
+
+/** %RESPONSE_CODE_DETAILS% of a refusal. */
+export const detailsOf = (reason: string): string => `jwt_authn_access_denied{${reason.replace(/\s/g, '_')}}`;
+
+export const refusalOf = (status: JwtStatus): 401 | 403 => (status === jwtStatus.audience ? 403 : 401);
 
 /** `waits`: some signature is not known. */
 export type Judgement = JwtStatus | 'waits';

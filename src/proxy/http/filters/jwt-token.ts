@@ -167,3 +167,14 @@ function audiencesOf(claims: Claims): readonly string[] {
   if (Array.isArray(aud) && aud.every((one) => typeof one === 'string')) return aud;
   throw new Unreadable(jwtStatus.audType);
 }
+
+/** The payload with the claims that are lists in one text as lists (Envoy: space_delimited_claims). */
+export function withLists(payload: Claims, names: readonly string[]): Claims {
+  if (names.length === 0) return payload;
+  const lists: Record<string, unknown> = {};
+  for (const name of names) {
+    const value = payload[name];
+    if (typeof value === 'string') lists[name] = value.split(' ').filter(Boolean);
+  }
+  return { ...payload, ...lists };
+}

@@ -4,12 +4,20 @@ import { output } from '../../net/output.ts';
 import type { FilterCounters } from '../../telemetry/counters.ts';
 import type { ActiveExchange } from '../active-exchange.ts';
 import { localReply } from '../local-reply.ts';
-import { matchesRoute } from '../route.ts';
 import { HeldRequest } from './held-request.ts';
-import { type FoundToken, judge, type TokenFacts } from './jwt-judge.ts';
+import {
+  detailsOf,
+  type FoundToken,
+  isPreflight,
+  judge,
+  refusalOf,
+  requirementOf,
+  type TokenFacts,
+  wrongName,
+} from './jwt-judge.ts';
 import type { KeySet } from './jwt-keys.ts';
 import { findTokens, removeToken } from './jwt-places.ts';
-import { type Claims, type JwtStatus, jwtStatus, type ParsedToken, statusNumber } from './jwt-token.ts';
+import { type Claims, type JwtStatus, jwtStatus, type ParsedToken, statusNumber, withLists } from './jwt-token.ts';
 import type { Outcome, Place } from './place.ts';
 
 const metadataName = 'envoy.filters.http.jwt_authn';
@@ -29,7 +37,7 @@ export function runJwt(place: Place, statPrefix: string, filter: JwtFilter, said
   const requirement = requirementOf(exchange, filter, said);
   if (requirement === 'unknown') {
     counters.denied++;
-    const reason = `Wrong requirement_name: ${said!.requirement}. It should be one of [${[...filter.named.keys()].join(',')}]`;
+    const reason = wrongName(filter, said!);
     localReply(exchange, 403, filter.stripsReason ? '' : `Failed JWT authentication: ${reason}`, detailsOf(reason));
     return 'ended';
   }
@@ -46,24 +54,6 @@ export function runJwt(place: Place, statPrefix: string, filter: JwtFilter, said
   return settle(exchange, check, filter, counters, status) ? 'goOn' : 'ended';
 }
 
-function isPreflight(exchange: ActiveExchange): boolean {
-  return (
-    exchange.method === 'OPTIONS' && !!exchange.header('origin') && !!exchange.header('access-control-request-method')
-  );
-}
-
-function requirementOf(
-  exchange: ActiveExchange,
-  filter: JwtFilter,
-  said: RouteJwt | null,
-): JwtRequirement | null | 'unknown' {
-  if (said !== null) return said.requirement === null ? null : (filter.named.get(said.requirement) ?? 'unknown');
-  for (const { match, requirement } of filter.rules) if (matchesRoute(match, exchange)) return requirement;
-  return null;
-}
-
-const detailsOf = (reason: string): string => `jwt_authn_access_denied{${reason.replace(/\s/g, '_')}}`;
-
 /** Whether the request goes on. */
 function settle(
   exchange: ActiveExchange,
@@ -78,7 +68,7 @@ function settle(
     return true;
   }
   counters.denied++;
-  const code = status === jwtStatus.audience ? 403 : 401;
+  const code = refusalOf(status);
   if (filter.stripsReason) localReply(exchange, code, '', detailsOf(status));
   else {
     const uri = `${exchange.scheme}://${exchange.authority}${exchange.path.slice(0, maxUriLength)}`;
@@ -226,16 +216,6 @@ function claimText(payload: Claims, path: readonly string[]): string {
   if (typeof value === 'string') return Buffer.from(value).toString('latin1');
   if (typeof value === 'object' && value !== null) return Buffer.from(JSON.stringify(value)).toString('base64');
   return '';
-}
-
-function withLists(payload: Claims, names: readonly string[]): Claims {
-  if (names.length === 0) return payload;
-  const lists: Record<string, unknown> = {};
-  for (const name of names) {
-    const value = payload[name];
-    if (typeof value === 'string') lists[name] = value.split(' ').filter(Boolean);
-  }
-  return { ...payload, ...lists };
 }
 
 /** Waits for keys, or for signatures to be verified. */
