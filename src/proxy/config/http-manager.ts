@@ -1,14 +1,17 @@
+import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import {
   HttpConnectionManager_CodecType,
   HttpConnectionManagerSchema,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { UuidRequestIdConfigSchema } from '../../xds/gen/envoy/extensions/request_id/uuid/v3/uuid_pb.js';
 import { compileAccessLogs } from './access-log.ts';
 import { compileCidr } from './address.ts';
 import { compileConfigSource } from './config-source.ts';
 import { durationMs, type Field, messageName, unpack, words } from './field.ts';
 import { compileHttpFilters } from './http-filters.ts';
+import { checkHttp1Options } from './http1-options.ts';
 import { compileHttp2Options } from './http2-options.ts';
 import type { References } from './references.ts';
 import { compileRoutes } from './route.ts';
@@ -22,6 +25,9 @@ const known =
   generate_request_id preserve_external_request_id forward_client_cert_details set_current_client_cert_details proxy_100_continue
   upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension access_log_options
   stream_error_on_invalid_http_message via append_x_forwarded_port always_set_request_id_in_response`);
+const knownCommon = words(`idle_timeout max_connection_duration max_headers_count max_stream_duration
+  headers_with_underscores_action max_requests_per_connection`);
+const knownHttp1 = words('allow_absolute_url accept_http_10 default_host_for_http_10 enable_trailers');
 const underscores = ['allow', 'reject', 'drop'] as const;
 const codecs = ['auto', 'http1', 'http2'] as const;
 const serverHeaders = ['overwrite', 'appendIfAbsent', 'passThrough'] as const;
@@ -40,6 +46,8 @@ export function compileHttpManager(
   if (message.codecType === HttpConnectionManager_CodecType.HTTP3)
     field.at('codec_type').fail('HTTP3 is not supported');
   const common = message.commonHttpProtocolOptions;
+  if (common) field.at('common_http_protocol_options').only(HttpProtocolOptionsSchema, common, knownCommon);
+  refuseWhatCannotBe(field, message);
   const details = message.setCurrentClientCertDetails;
   return {
     statPrefix: message.statPrefix,
@@ -74,6 +82,8 @@ export function compileHttpManager(
     defaultHost: message.httpProtocolOptions?.defaultHostForHttp10 ?? '',
     acceptsAbsoluteUrl: message.httpProtocolOptions?.allowAbsoluteUrl ?? true,
     maxStreamDurationMs: durationMs(common?.maxStreamDuration, 0),
+    maxConnectionMs: durationMs(common?.maxConnectionDuration, 0),
+    maxRequestsPerConnection: common?.maxRequestsPerConnection ?? 0,
     stripPort:
       message.stripPortMode.case === 'stripAnyHostPort' && message.stripPortMode.value
         ? 'any'
@@ -106,6 +116,22 @@ export function compileHttpManager(
     preserveExternalRequestId: message.preserveExternalRequestId,
     suppressEnvoyHeaders: suppressesEnvoyHeaders(field, message),
   };
+}
+
+/** Fields whose one value is what this proxy does, and the other what it does not. */
+function refuseWhatCannotBe(field: Field, message: HttpConnectionManager): void {
+  if (message.proxy100Continue)
+    field.at('proxy_100_continue').fail('true is not supported: 100 Continue is answered here');
+  if (message.streamErrorOnInvalidHttpMessage)
+    field.at('stream_error_on_invalid_http_message').fail('true is not supported: such a connection is closed');
+  const http1 = message.httpProtocolOptions;
+  if (http1) checkHttp1Options(field.at('http_protocol_options'), http1, knownHttp1);
+  const id = message.requestIdExtension?.typedConfig;
+  if (!id) return;
+  const at = field.at('request_id_extension').at('typed_config');
+  if (messageName(id) !== UuidRequestIdConfigSchema.typeName) at.fail(`type ${messageName(id)} is not supported`);
+  else if (unpack(at, id, UuidRequestIdConfigSchema)?.packTraceReason === true)
+    at.at('pack_trace_reason').fail('true is not supported: identifiers say nothing of traces');
 }
 
 function compileRouteName(

@@ -3,10 +3,10 @@ import { Http2ProtocolOptionsSchema } from '../../xds/gen/envoy/config/core/v3/p
 import type { Http2Limits } from '../codec/http2-limits.ts';
 import { type Field, words } from './field.ts';
 
-const known = words(`hpack_table_size max_concurrent_streams initial_stream_window_size initial_connection_window_size
-  allow_connect max_outbound_frames max_outbound_control_frames max_consecutive_inbound_frames_with_empty_payload
+const known = words(`max_concurrent_streams initial_stream_window_size initial_connection_window_size
+  allow_connect max_outbound_control_frames max_consecutive_inbound_frames_with_empty_payload
   max_inbound_priority_frames_per_stream max_inbound_window_update_frames_per_data_frame_sent
-  stream_error_on_invalid_http_messaging override_stream_error_on_invalid_http_message use_oghttp2_codec max_metadata_size`);
+  use_oghttp2_codec max_metadata_size`);
 
 /**
  * Envoy's limits on floods. Windows are smaller than Envoy's 16 and 24 MiB: what a slow receiver leaves waiting in this process

@@ -22,8 +22,8 @@ export class SecretStore implements Secrets {
   /** Throws an Error when the PEM cannot be used; the secret before it stays. */
   set(name: string, secret: Secret): void {
     // OpenSSL says what is wrong with it.
-    if (secret.kind === 'certificate') new TlsContext({ ...noSecrets, certificates: [secret] });
-    else new TlsContext({ ...noSecrets, roots: secret.roots, revoked: secret.crl ?? null });
+    if (secret.kind === 'certificate') new TlsContext({ ...noSecrets, certificates: [secret] }).free();
+    else new TlsContext({ ...noSecrets, roots: secret.roots, revoked: secret.crl ?? null }).free();
     const known = this.#secrets.get(name);
     if (known && sameSecret(known, secret)) return;
     this.#secrets.set(name, secret);
@@ -56,8 +56,8 @@ export class SecretStore implements Secrets {
   }
 
   #forget(name: string): void {
-    for (const [key, { certificates, trust }] of this.#contexts)
-      if (certificates.includes(name) || trust === name) this.#contexts.delete(key);
+    for (const [key, { certificates, trust, context }] of this.#contexts)
+      if ((certificates.includes(name) || trust === name) && this.#contexts.delete(key)) context.free();
     this.#choices = new WeakMap();
   }
 

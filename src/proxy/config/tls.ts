@@ -249,7 +249,7 @@ function compileParameters(
       minVersion: 'TLSv1.2',
       maxVersion: 'TLSv1.3',
       parameters,
-    });
+    }).free();
   } catch (error) {
     field
       .at('common_tls_context')

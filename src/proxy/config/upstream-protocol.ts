@@ -1,5 +1,8 @@
 import type { Cluster as ClusterMessage } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import type { HttpProtocolOptions as CommonOptions } from '../../xds/gen/envoy/config/core/v3/protocol_pb.js';
+import type {
+  HttpProtocolOptions as CommonOptions,
+  Http1ProtocolOptions,
+} from '../../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import {
   HttpProtocolOptionsSchema as CommonOptionsSchema,
   UpstreamHttpProtocolOptionsSchema,
@@ -11,12 +14,15 @@ import {
   HttpProtocolOptionsSchema,
 } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { durationMs, type Field, messageName, unpack, words } from './field.ts';
+import { checkHttp1Options } from './http1-options.ts';
 import { compileHttp2Options } from './http2-options.ts';
 import type { Cluster } from './table.ts';
 
 const known = words(`common_http_protocol_options upstream_http_protocol_options explicit_http_config
   use_downstream_protocol_config auto_config`);
 const knownCommon = words('idle_timeout max_connection_duration max_headers_count max_requests_per_connection');
+/** An answer's trailers are passed on anyway. */
+const knownHttp1 = words('enable_trailers');
 const knownProtocols = words('http_protocol_options http2_protocol_options');
 const defaultIdleMs = 3_600_000;
 
@@ -73,6 +79,10 @@ function checkCommon(field: Field, common: CommonOptions): void {
   field.only(CommonOptionsSchema, common, knownCommon);
 }
 
+function checkHttp1(field: Field, options: Http1ProtocolOptions | undefined): void {
+  if (options) checkHttp1Options(field.at('http_protocol_options'), options, knownHttp1);
+}
+
 function compileProtocol(
   field: Field,
   message: ClusterMessage,
@@ -84,18 +94,22 @@ function compileProtocol(
       field
         .at('use_downstream_protocol_config')
         .only(HttpProtocolOptions_UseDownstreamHttpConfigSchema, upstream.value, knownProtocols);
+      checkHttp1(field.at('use_downstream_protocol_config'), upstream.value.httpProtocolOptions);
       return { http: 'useDownstream', http2: upstream.value.http2ProtocolOptions };
     case 'autoConfig':
       field.at('auto_config').only(HttpProtocolOptions_AutoHttpConfigSchema, upstream.value, knownProtocols);
+      checkHttp1(field.at('auto_config'), upstream.value.httpProtocolOptions);
       return { http: 'alpn', http2: upstream.value.http2ProtocolOptions };
     case 'explicitHttpConfig': {
       const { protocolConfig: given } = upstream.value;
       if (given.case === 'http2ProtocolOptions') return { http: 'http2', http2: given.value };
+      if (given.case === 'httpProtocolOptions') checkHttp1(field.at('explicit_http_config'), given.value);
       if (given.case === 'http3ProtocolOptions')
         field.at('explicit_http_config').at('http3_protocol_options').fail('is not supported');
       return { http: 'http1', http2: undefined };
     }
     default: {
+      checkHttp1(field, message.httpProtocolOptions);
       const http = message.protocolSelection === 1 ? 'useDownstream' : message.http2ProtocolOptions ? 'http2' : 'http1';
       return { http, http2: message.http2ProtocolOptions };
     }

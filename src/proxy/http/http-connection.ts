@@ -35,6 +35,8 @@ export class HttpConnection {
   /** The caller ended the connection, not this side. */
   peerLeft = false;
   private drainingSinceTick = -1;
+  private answers = 0;
+  private countedExpiry = false;
   private readonly secured: boolean;
   private readonly asksCertificate: boolean;
 
@@ -106,12 +108,26 @@ export class HttpConnection {
   /** Whether no further request belongs on this connection, by whichever answer or none. */
   get leaving(): boolean {
     const { plane, listener } = this;
-    if (this.outdated || (plane.unhealthy && listener.drainsWhenUnhealthy)) return true;
+    if (this.outdated || (plane.unhealthy && listener.drainsWhenUnhealthy) || this.expired) return true;
     return plane.draining.active && plane.draining.complete(listener, output.tick);
   }
 
-  /** Whether this answer asks the caller to come back on another connection. */
+  /** Whether it has lasted as long as it may (Envoy: max_connection_duration). */
+  private get expired(): boolean {
+    const { maxConnectionMs } = this.manager;
+    if (maxConnectionMs === 0 || Date.now() - this.facts.acceptedAtMs < maxConnectionMs) return false;
+    if (!this.countedExpiry) this.counters.downstreamCxMaxDurationReached++;
+    this.countedExpiry = true;
+    return true;
+  }
+
+  /** Whether this answer, asked about once, asks the caller to come back on another connection. */
   mustEnd(): boolean {
+    const { maxRequestsPerConnection } = this.manager;
+    if (maxRequestsPerConnection > 0 && ++this.answers >= maxRequestsPerConnection) {
+      if (this.answers === maxRequestsPerConnection) this.counters.downstreamCxMaxRequestsReached++;
+      return true;
+    }
     if (this.leaving) return true;
     const { plane } = this;
     if (plane.draining.active && plane.draining.asks(this.listener, output.tick)) return true;
@@ -121,15 +137,16 @@ export class HttpConnection {
     return true;
   }
 
-  /** Whether an idle connection has to go because the process is going. */
+  /** Whether an idle connection has to go because the process is going, or its own time is over. */
   mustLeave(now: number): boolean {
     const { draining } = this.plane;
-    if (!draining.active || !draining.complete(this.listener, now)) {
+    const drains = draining.active && draining.complete(this.listener, now);
+    if (!drains && !this.expired) {
       this.drainingSinceTick = -1;
       return false;
     }
     if (this.drainingSinceTick < 0) this.drainingSinceTick = now;
-    return now - this.drainingSinceTick >= drainIdleMs;
+    return now - this.drainingSinceTick >= (drains ? drainIdleMs : this.manager.drainTimeoutMs);
   }
 
   closed(): void {

@@ -242,3 +242,23 @@ test('a slow upstream holds the caller back, and gets every byte', async (t) => 
   t.true(received > total);
   t.is(proxy.witness.finished[0].requestBytes, total);
 });
+
+test('a connection takes no more requests than it may, nor for longer', async (t) => {
+  const origin = await originFor(t, ({ head }) => ok(head.split(' ')[1]));
+  const clusters = [clusterOf('a', [endpointOf(origin.port)])];
+  const counted = await TestProxy.http(t, toA, clusters, { maxRequestsPerConnection: 2 });
+  const caller = await counted.caller(t);
+  const answers = (await caller.send(get('/1') + get('/2') + get('/3')).finished()).split(/(?=HTTP\/1\.1 )/);
+  t.deepEqual(
+    answers.map((text) => [text.slice(-2), /connection: close/i.test(text)]),
+    [
+      ['/1', false],
+      ['/2', true],
+    ],
+  );
+  const timed = await TestProxy.http(t, toA, clusters, { maxConnectionMs: 30 });
+  const lasting = await timed.caller(t);
+  const start = Date.now();
+  while (Date.now() - start <= 60) await new Promise((resolve) => setTimeout(resolve, 10));
+  t.regex(await lasting.send(get('/late')).finished(), /connection: close/i);
+});

@@ -189,6 +189,18 @@ test('a session is resumed once, after its connection is gone too, and brings th
   t.is(sessions.length, 4);
 });
 
+test('a context that was given up lets its connections be', async (t) => {
+  const { chain, key } = await authority.issue('spiffe://cluster.local/ns/a/sa/client');
+  const short = new TlsContext({ ...limits, certificates: [{ chain, key }], roots: authority.roots });
+  const ends = pair(short);
+  short.free();
+  short.free();
+  move(ends);
+  ends.caller.say('after it', ends.called);
+  move(ends);
+  t.is(ends.called.text, 'after it');
+});
+
 test('a client whose certificate comes from elsewhere is told so', (t) => {
   const ends = pair(foreign);
   const error = t.throws(() => move(ends));

@@ -6,7 +6,12 @@ export class TlsSession {
   readonly pointer: bigint;
   constructor(pointer: bigint) {
     this.pointer = pointer;
-    sessions.register(this, pointer);
+    sessions.register(this, pointer, this);
+  }
+
+  /** No connection may be begun with it any more. */
+  free(): void {
+    if (sessions.unregister(this)) openssl.sessionFree(this.pointer);
   }
 }
 

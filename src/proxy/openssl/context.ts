@@ -60,12 +60,20 @@ export class TlsContext {
     const pointer = openssl.contextNew(openssl.method());
     if (pointer === null) throw takeError();
     this.pointer = pointer;
-    registry.register(this, this.pointer);
+    registry.register(this, this.pointer, this);
     openssl.contextAlpn(pointer, selectAlpn, null);
     openssl.contextNewSession(pointer, keepSession);
     this.limit(options);
     for (const { chain, key } of options.certificates) this.show(chain, key);
     if (options.roots !== null) this.trust(options.roots, options.revoked);
+  }
+
+  /**
+   * Begins no further connection; those that were begun keep what they need. What is dropped without it waits for the garbage
+   * collector, which does not see how much memory it is.
+   */
+  free(): void {
+    if (registry.unregister(this)) openssl.contextFree(this.pointer);
   }
 
   private limit({ minVersion, maxVersion, parameters }: TlsContextOptions): void {

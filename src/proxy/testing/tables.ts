@@ -254,6 +254,8 @@ export function managerOf(overrides: Partial<HttpManager> = {}): HttpManager {
     defaultHost: '',
     acceptsAbsoluteUrl: true,
     maxStreamDurationMs: 0,
+    maxConnectionMs: 0,
+    maxRequestsPerConnection: 0,
     stripPort: 'none',
     stripTrailingDot: false,
     clientCertDetails: { subject: true, cert: false, chain: false, dns: true, uri: true },

@@ -36,11 +36,13 @@ export class SessionCache {
   }
 
   keep(context: object, session: TlsSession): void {
+    this.session?.free();
     this.context = context;
     this.session = session;
   }
 
   forget(): void {
+    this.session?.free();
     this.session = null;
   }
 }

@@ -38,6 +38,10 @@ export interface HttpManager {
   readonly acceptsAbsoluteUrl: boolean;
   /** From the first byte of a request to the last of its response; 0 is off. */
   readonly maxStreamDurationMs: number;
+  /** How long a connection takes requests; 0 is for ever. */
+  readonly maxConnectionMs: number;
+  /** How many it takes; 0 is any number. */
+  readonly maxRequestsPerConnection: number;
   readonly stripPort: 'none' | 'matching' | 'any';
   readonly stripTrailingDot: boolean;
   /** What a sanitizeSet or appendForward element tells besides By and Hash. */
