@@ -6,6 +6,7 @@ import { headers } from './http/cases/headers.ts';
 import { hostile } from './http/cases/hostile.ts';
 import { http2 } from './http/cases/http2.ts';
 import { jwts } from './http/cases/jwt.ts';
+import { localReplyCases } from './http/cases/local-replies.ts';
 import { rateLimits } from './http/cases/rate-limits.ts';
 import { routing } from './http/cases/routing.ts';
 import { slowCallers } from './http/cases/slow.ts';
@@ -28,6 +29,7 @@ const cases = [
   ...upstreams,
   ...balancing,
   ...hostile,
+  ...localReplyCases,
   ...slowCallers,
   ...tries,
   ...tunnels,

@@ -250,11 +250,6 @@ export const headers: readonly HttpCase[] = [
   ),
   manager('headers too large', { max_request_headers_kb: 1 }, get('/', `a: ${'x'.repeat(2000)}`)),
   manager(
-    'proper case',
-    { http_protocol_options: { header_key_format: { proper_case_words: {} } } },
-    get('/', 'x-ab-c: 1'),
-  ),
-  manager(
     'no absolute url',
     { http_protocol_options: { allow_absolute_url: false } },
     'GET http://HOST/x HTTP/1.1\r\nHost: HOST\r\n\r\n',

@@ -37,7 +37,7 @@ function compileOne(field: Field, log: AccessLog): AccessLogSink | null {
   const stream = (path: string, schema: typeof StdoutAccessLogSchema | typeof StderrAccessLogSchema) => ({
     [schema.typeName]: (at: Field, any: Any): Target => {
       const message = unpack<StdoutAccessLog | StderrAccessLog>(at, any, schema as never);
-      return message && { path, format: substitution(at.at('log_format'), message.accessLogFormat.value) };
+      return message && { path, format: compileSubstitution(at.at('log_format'), message.accessLogFormat.value) };
     },
   });
   const target = dispatch<Target>(field.at('typed_config'), log.configType, {
@@ -56,7 +56,7 @@ function compileOne(field: Field, log: AccessLog): AccessLogSink | null {
 function fileFormat(field: Field, { accessLogFormat: given }: FileAccessLog): AccessLogFormat {
   switch (given.case) {
     case 'logFormat':
-      return substitution(field.at('log_format'), given.value);
+      return compileSubstitution(field.at('log_format'), given.value);
     case 'format':
       return guarded(field.at('format'), () => textFormat(given.value, '-', true));
     case 'jsonFormat':
@@ -82,7 +82,8 @@ const knownFormat = words(
   `text_format json_format text_format_source omit_empty_values content_type json_format_options`,
 );
 
-function substitution(field: Field, message: SubstitutionFormatString | undefined): AccessLogFormat {
+/** A format of Envoy's; its own default one when there is none. */
+export function compileSubstitution(field: Field, message: SubstitutionFormatString | undefined): AccessLogFormat {
   if (message) field.only(SubstitutionFormatStringSchema, message, knownFormat);
   const format = message?.format;
   const absent = message?.omitEmptyValues ? '' : '-';

@@ -13,6 +13,7 @@ import { durationMs, type Field, messageName, unpack, words } from './field.ts';
 import { compileHttpFilters } from './http-filters.ts';
 import { checkHttp1Options } from './http1-options.ts';
 import { compileHttp2Options } from './http2-options.ts';
+import { compileLocalReplies } from './local-reply.ts';
 import type { References } from './references.ts';
 import { compileRoutes } from './route.ts';
 import type { HttpManager, RouteTable } from './table.ts';
@@ -24,7 +25,7 @@ const known =
   request_headers_timeout drain_timeout delayed_close_timeout access_log skip_xff_append strip_any_host_port strip_matching_host_port strip_trailing_host_dot use_remote_address xff_num_trusted_hops internal_address_config
   generate_request_id preserve_external_request_id forward_client_cert_details set_current_client_cert_details proxy_100_continue
   upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action request_id_extension access_log_options
-  stream_error_on_invalid_http_message via append_x_forwarded_port always_set_request_id_in_response`);
+  stream_error_on_invalid_http_message via local_reply_config append_x_forwarded_port always_set_request_id_in_response`);
 const knownCommon = words(`idle_timeout max_connection_duration max_headers_count max_stream_duration
   headers_with_underscores_action max_requests_per_connection`);
 const knownHttp1 = words('allow_absolute_url accept_http_10 default_host_for_http_10 enable_trailers');
@@ -114,6 +115,7 @@ export function compileHttpManager(
     drainTimeoutMs: durationMs(message.drainTimeout, 5000),
     generateRequestId: message.generateRequestId ?? true,
     preserveExternalRequestId: message.preserveExternalRequestId,
+    localReplies: compileLocalReplies(field.at('local_reply_config'), message.localReplyConfig),
     suppressEnvoyHeaders: suppressesEnvoyHeaders(field, message),
   };
 }

@@ -160,3 +160,35 @@ test('TLS says what OpenSSL does not know, what is unsafe, and what is not suppo
   );
   t.regex(problems(tls('', 'ocsp_staple_policy: MUST_STAPLE')).join(), /ocsp_staple_policy: is not supported/);
 });
+
+test('what HTTP options ask in vain is refused by its path; what they leave off is not', (t) => {
+  const manager = (field: string) =>
+    problems(`    filter_chains:
+    - filters:
+      - name: http
+        typed_config:
+          "@type": ${types}.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: x
+          route_config: { virtual_hosts: [] }
+          http_filters:
+          - { name: router, typed_config: { "@type": ${types}.http.router.v3.Router } }
+          ${field}`)
+      .join()
+      .replace(/^.*typed_config\./, '');
+  for (const [field, refusal] of [
+    [
+      'http_protocol_options: { allow_chunked_length: true }',
+      'http_protocol_options.allow_chunked_length: is not supported',
+    ],
+    ['http_protocol_options: { allow_chunked_length: false, accept_http_10: true }', ''],
+    ['http2_protocol_options: { hpack_table_size: 100 }', 'http2_protocol_options.hpack_table_size: is not supported'],
+    ['common_http_protocol_options: { max_connection_duration: 9s, max_requests_per_connection: 3 }', ''],
+    ['proxy_100_continue: true', 'proxy_100_continue: true is not supported: 100 Continue is answered here'],
+    ['proxy_100_continue: false', ''],
+    [
+      'local_reply_config: { mappers: [{ status_code: 99 }] }',
+      'local_reply_config.mappers[0].status_code: 99 is not between 200 and 599',
+    ],
+  ])
+    t.is(manager(field).replace(/^.*?typed_config\./, ''), refusal, field);
+});

@@ -265,7 +265,7 @@ test('redirects, direct answers, rewrites and header changes', async (t) => {
   const caller = await proxy.caller(t);
   t.regex(
     await caller.send(get('/redirect/x?q=1')).responses(),
-    /^HTTP\/1\.1 301 Moved Permanently\r\ncontent-length: 0\r\nlocation: https:\/\/example\.com\/to\/x\?q=1\r\n/,
+    /^HTTP\/1\.1 301 Moved Permanently\r\nlocation: https:\/\/example\.com\/to\/x\?q=1\r\ncontent-length: 0\r\n/,
   );
   t.regex(
     await caller.send(get('/direct')).responses(),

@@ -256,6 +256,7 @@ export function managerOf(overrides: Partial<HttpManager> = {}): HttpManager {
     maxStreamDurationMs: 0,
     maxConnectionMs: 0,
     maxRequestsPerConnection: 0,
+    localReplies: null,
     stripPort: 'none',
     stripTrailingDot: false,
     clientCertDetails: { subject: true, cert: false, chain: false, dns: true, uri: true },

@@ -1,4 +1,5 @@
 import type { Http2Limits } from '../../codec/http2-limits.ts';
+import type { AccessLogFilter, AccessLogFormat } from '../../telemetry/access-log.ts';
 import type { StringMatch } from '../match.ts';
 import type { HttpFilter } from './filter.ts';
 import type { AccessLogSink, CidrRange, LogOptions } from './listener.ts';
@@ -68,8 +69,32 @@ export interface HttpManager {
   readonly generateRequestId: boolean;
   /** Keeps an x-request-id that came from outside; false replaces it when `useRemoteAddress` marks the edge. */
   readonly preserveExternalRequestId: boolean;
+  readonly localReplies: LocalReplies | null;
   /** No x-envoy-* headers are made (Envoy: Router.suppress_envoy_headers). */
   readonly suppressEnvoyHeaders: boolean;
+}
+
+/** How answers of the proxy's own are rewritten (Envoy: local_reply_config). */
+export interface LocalReplies {
+  /** The first whose filter holds rewrites the answer. */
+  readonly mappers: readonly LocalReplyMapper[];
+  /** Null sends bodies as they are. */
+  readonly format: ReplyFormat | null;
+}
+
+export interface LocalReplyMapper {
+  readonly filter: AccessLogFilter;
+  /** Null leaves it. */
+  readonly status: number | null;
+  readonly body: string | null;
+  readonly headers: HeaderMutation | null;
+  /** Null takes the one for all. */
+  readonly format: ReplyFormat | null;
+}
+
+export interface ReplyFormat {
+  readonly text: AccessLogFormat;
+  readonly contentType: string;
 }
 
 export interface Fault {
