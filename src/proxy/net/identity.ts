@@ -65,21 +65,29 @@ function readFacts(certificate: X509Certificate): PeerIdentity {
   };
 }
 
-const identityOrNull = (certificate: Buffer | null) => (certificate === null ? null : identityOf(certificate));
+/** By the certificate as its context keeps it: renewed ones must not push peers out of what is known. */
+const owns = new WeakMap<Buffer, CertificateFacts>();
 
 /** The certificate that this side showed. */
 export function ownCertificate({ ownCertificate: own }: TlsConnection): CertificateFacts | null {
-  return identityOrNull(own);
+  if (own === null) return null;
+  let facts = owns.get(own);
+  if (facts === undefined) {
+    facts = readFacts(new X509Certificate(own));
+    owns.set(own, facts);
+  }
+  return facts;
 }
 
 /** What a handshake towards an upstream agreed on, and the certificates of both sides. */
 export function upstreamTls(connection: TlsConnection): UpstreamTlsFacts {
+  const peer = connection.peerCertificate;
   return {
     version: connection.version,
     cipher: connection.cipher,
     sni: connection.serverName,
-    peer: identityOrNull(connection.peerCertificate),
-    own: identityOrNull(connection.ownCertificate),
+    peer: peer === null ? null : identityOf(peer),
+    own: ownCertificate(connection),
   };
 }
 
