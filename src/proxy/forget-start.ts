@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { libc } from './net/libc.ts';
 
 const settledMs = 50;
+/** When what the first requests needed, V8's compilers above all, may go as well; milliseconds after the start. */
+const againMs = [1_000, 10_000, 60_000];
 
 /** madvise(2): the pages leave this process, and come back from the file when they are asked for. */
 const dontNeed = 4;
@@ -15,9 +17,14 @@ export function forgetStart(): void {
   setTimeout(() => {
     const { gc } = globalThis as { gc?: (options: object) => void };
     gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
-    libc()?.mallocTrim?.(0);
-    giveBackPages();
+    giveBack();
   }, settledMs).unref();
+  for (const afterMs of againMs) setTimeout(giveBack, afterMs).unref();
+}
+
+function giveBack(): void {
+  libc()?.mallocTrim?.(0);
+  giveBackPages();
 }
 
 interface Mapping {

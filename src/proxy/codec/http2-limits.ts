@@ -1,3 +1,5 @@
+import type { Http2Keepalive } from './http2-keepalive.ts';
+
 /** What one HTTP/2 connection may ask of this side; defaults are Envoy's (config.core.v3.Http2ProtocolOptions) unless told. */
 export interface Http2Limits {
   /** Streams of the peer at a time. */
@@ -16,6 +18,8 @@ export interface Http2Limits {
   readonly maxEmptyFrames: number;
   readonly maxPriorityFrames: number;
   readonly maxWindowUpdatesPerData: number;
+  /** Null asks no peer whether it is there. */
+  readonly keepalive: Http2Keepalive | null;
 }
 
 /** A connection on which more streams than this were reset, half of them within a second, is ended (Envoy: premature resets). */

@@ -3,6 +3,7 @@ import type { Receiver, Transport } from '../net/transport.ts';
 import { HeaderBlock, returnBlock, takeBlock } from './header-block.ts';
 import { type FieldLimits, FieldSection, HpackDecoder } from './hpack-decoder.ts';
 import * as h2 from './http2-frames.ts';
+import { KeepalivePings } from './http2-keepalive.ts';
 import type { Http2Limits } from './http2-limits.ts';
 import { Http2Sender, nobody, type SessionUser } from './http2-sender.ts';
 import { Http2Stream } from './http2-stream.ts';
@@ -10,6 +11,7 @@ import { Http2Stream } from './http2-stream.ts';
 /** One for all connections of the thread: a section is dealt with before the next is read. */
 const section = new FieldSection();
 const dropped = new HeaderBlock();
+const pingPayload = Buffer.from('lateen??');
 
 /**
  * One HTTP/2 connection (RFC 9113), either side of it: frames in and out, header compression, streams and their windows.
@@ -38,6 +40,7 @@ export class Http2Session extends Http2Sender implements Receiver {
   private continuingEnds = false;
   private fragments: Buffer[] = [];
   private fragmentBytes = 0;
+  private readonly pings: KeepalivePings | null;
 
   constructor(transport: Transport, isServer: boolean, user: SessionUser, limits: Http2Limits) {
     super(transport, isServer, user, limits);
@@ -45,10 +48,19 @@ export class Http2Session extends Http2Sender implements Receiver {
     this.wantsPreface = isServer ? h2.preface.length : 0;
     transport.gathers = !isServer;
     transport.receiver = this;
+    this.pings =
+      limits.keepalive === null
+        ? null
+        : new KeepalivePings(
+            limits.keepalive,
+            () => output.turn(() => h2.putPing(transport, false, pingPayload, 0)),
+            () => this.transport.destroy(new Error('http2_ping_timeout')),
+          );
     this.greet();
   }
 
   onBytes(bytes: Buffer, length: number): void {
+    this.pings?.heard();
     let i = 0;
     while (i < length && !this.over) {
       if (this.wantsPreface > 0) i = this.readPreface(bytes, i, length);
@@ -502,7 +514,7 @@ export class Http2Session extends Http2Sender implements Receiver {
     else if ((flags & h2.ackFlag) === 0) {
       this.noteControl();
       if (!this.over) h2.putPing(this.transport, true, bytes, start);
-    }
+    } else this.pings?.answered();
   }
 
   private takeGoaway(lastStreamId: number, code: number): void {
@@ -552,6 +564,7 @@ export class Http2Session extends Http2Sender implements Receiver {
 
   onClose(error: Error | null): void {
     this.over = true;
+    this.pings?.stop();
     this.resetAll(h2.cancelled, 'http2.connection_closed');
     this.user.onClose(error);
   }

@@ -87,6 +87,8 @@ export class TlsConnection {
   private ssl: bigint;
   private readonly context: TlsContext;
   private readonly alpnChoice: string | null;
+  /** What a server has agreed on; ''. */
+  private agreed = '';
   private readonly onSession: ((session: TlsSession) => void) | null;
 
   private constructor(context: TlsContext, alpnChoice: string | null, onSession: ClientHandshake['onSession'] | null) {
@@ -254,6 +256,7 @@ export class TlsConnection {
 
   /** ''. */
   get alpn(): string {
+    if (this.onSession === null) return this.agreed;
     const data: [bigint | null] = [null];
     const length: [number] = [0];
     openssl.sslSelectedAlpn(this.ssl, data, length);
@@ -268,7 +271,13 @@ export class TlsConnection {
   /** Its name in the registry of IANA. */
   get cipher(): string {
     const cipher = openssl.sslCipher(this.ssl);
-    return cipher === null ? '' : openssl.cipherName(cipher);
+    if (cipher === null) return '';
+    let name = cipherNames.get(cipher);
+    if (name === undefined) {
+      name = openssl.cipherName(cipher);
+      cipherNames.set(cipher, name);
+    }
+    return name;
   }
 
   /** An earlier session was resumed. */
@@ -280,6 +289,7 @@ export class TlsConnection {
   selectAlpn(out: bigint, outLength: bigint): number {
     if (this.alpnChoice === null) return constants.alpnNone;
     const { address, length } = lasting(this.alpnChoice);
+    this.agreed = this.alpnChoice;
     poke(out, 'uint64_t', address);
     poke(outLength, 'uint8_t', length);
     return constants.alpnSelected;
@@ -309,6 +319,9 @@ function derOf(certificate: bigint | null): Buffer | null {
 function alpnWire(protocols: readonly string[]): Buffer {
   return Buffer.concat(protocols.map((name) => Buffer.concat([Buffer.of(name.length), Buffer.from(name, 'latin1')])));
 }
+
+/** By OpenSSL's pointer, of which there are as many as it has ciphers. */
+const cipherNames = new Map<bigint, string>();
 
 /** Names of protocols where OpenSSL can read them as long as the process lives; they come from configuration. */
 const names = new Map<string, { bytes: Buffer; address: bigint; length: number }>();

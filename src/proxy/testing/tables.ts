@@ -226,6 +226,7 @@ export function http2LimitsOf(overrides: Partial<Http2Limits> = {}): Http2Limits
     maxEmptyFrames: 1,
     maxPriorityFrames: 100,
     maxWindowUpdatesPerData: 10,
+    keepalive: null,
     ...overrides,
   };
 }
