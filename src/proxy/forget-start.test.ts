@@ -8,7 +8,8 @@ const entry = (head: string, dirty: number, anonymous = dirty) =>
 test('only what can be read from its file again is given back: neither what was written to nor what has no file', (t) => {
   const smaps = [
     entry('00400000-0082e000 r--p 00000000 fe:00 5579779                            /usr/local/bin/node', 0),
-    entry('0082e000-03489000 r-xp 0042e000 fe:00 5579779                            /usr/local/bin/node', 0),
+    // A file that was written a moment ago.
+    entry('0082e000-03489000 r-xp 0042e000 fe:00 5579779                            /usr/local/bin/node', 8000, 0),
     // Relocated by the dynamic linker: the file does not hold what it has become.
     entry('072a7000-072dc000 r--p 06ea7000 fe:00 5579779                            /usr/local/bin/node', 24),
     entry('072dc000-07308000 rw-p 06edc000 fe:00 5579779                            /usr/local/bin/node', 0),
@@ -31,6 +32,6 @@ if (process.platform === 'linux')
     const before = fileKiB();
     giveBackPages();
     const after = fileKiB();
-    t.true(after < before / 2, `${before} KiB of files before, ${after} after`);
+    t.true(after < before, `${before} KiB of files before, ${after} after`);
     t.is(JSON.parse(JSON.stringify({ still: [1, 2, 3] })).still.length, 3);
   });

@@ -32,12 +32,15 @@ interface Mapping {
   readonly length: number;
 }
 
-/** The mappings of a file that may be read anew at any time: never written to (smaps of proc(5)). */
+/**
+ * The mappings of a file that may be read anew at any time: what is written to becomes anonymous. (What is dirty may be the file
+ * itself, which the system has yet to write down.) smaps of proc(5).
+ */
 export function cleanMappings(smaps: string): Mapping[] {
   const found: Mapping[] = [];
   for (const entry of smaps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)) {
     const head = /^([0-9a-f]+)-([0-9a-f]+) r-[x-]p [0-9a-f]+ \S+ [1-9]\d* +\/.+$/m.exec(entry);
-    if (head === null || !/^Private_Dirty: +0 kB$/m.test(entry) || !/^Anonymous: +0 kB$/m.test(entry)) continue;
+    if (head === null || !/^Anonymous: +0 kB$/m.test(entry)) continue;
     const from = BigInt(`0x${head[1]}`);
     found.push({ from, length: Number(BigInt(`0x${head[2]}`) - from) });
   }

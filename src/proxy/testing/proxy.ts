@@ -62,13 +62,25 @@ export async function rawOrigin(
   return origin;
 }
 
-/** A port on loopback where nothing listens, and nothing will: a connection of this test's own holds it as its near end. */
+/**
+ * A port on loopback where nothing listens, and nothing will: a connection of this test's own holds it as its near end. It was bound
+ * there: a port that was only chosen by connecting may be chosen again, by a caller that then meets itself.
+ */
 export async function deadPort(t: ExecutionContext): Promise<number> {
   const origin = await rawOrigin(t, () => {});
-  const holder = connect(origin.port, '127.0.0.1');
-  t.teardown(() => holder.destroy());
-  await new Promise<void>((resolve) => holder.once('connect', resolve));
-  return holder.localPort!;
+  for (;;) {
+    const probe = await new Origin(() => {}).start();
+    const localPort = probe.port;
+    probe.stop();
+    const holder = connect({ host: '127.0.0.1', port: origin.port, localAddress: '127.0.0.1', localPort });
+    t.teardown(() => holder.destroy());
+    const holds = await new Promise<boolean>((resolve) => {
+      holder.once('connect', () => resolve(true));
+      // Somebody was faster.
+      holder.once('error', () => resolve(false));
+    });
+    if (holds) return localPort;
+  }
 }
 
 export const get = (path = '/', headers = ''): string => `GET ${path} HTTP/1.1\r\nHost: shop\r\n${headers}\r\n`;
