@@ -100,7 +100,7 @@ export const localReplyCases: readonly HttpCase[] = [
   }),
   {
     name: 'connection manager: max_requests_per_connection',
-    manager: { common_http_protocol_options: { max_requests_per_connection: 2 } },
-    requests: [get('/1') + get('/2') + get('/3'), get('/1')],
+    manager: { common_http_protocol_options: { max_requests_per_connection: 1 } },
+    requests: [get('/1'), get('/2')],
   },
 ];
