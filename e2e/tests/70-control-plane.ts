@@ -47,34 +47,35 @@ test.serial(
   },
 );
 
+const maxDraws = 6;
+const bothServe = (counts: readonly number[]) => counts.length === 2 && counts.every((count) => count > 0);
+
+/** How many proxies each replica of the control plane serves. */
+async function proxiesByReplica(): Promise<number[]> {
+  const counts: number[] = [];
+  for (const pod of await pods('istio-system', 'app=istiod')) {
+    const text = await cluster.kubectl([
+      'get',
+      '--raw',
+      `/api/v1/namespaces/istio-system/pods/${pod.metadata.name}:15014/proxy/debug/syncz`,
+    ]);
+    counts.push((JSON.parse(text) as unknown[]).length);
+  }
+  return counts;
+}
+
 test.serial('two replicas serve at once', async (t) => {
   await scaleControlPlane(2);
-  await cluster.kubectl([
-    '-n',
-    namespace,
-    'rollout',
-    'restart',
-    'deployment/ratings-v1',
-    'deployment/details-v1',
-    'deployment/productpage-v1',
-  ]);
-  await rolledOut(namespace, ['ratings-v1', 'details-v1', 'productpage-v1']);
-  const connected = await waitFor(
-    async () => {
-      const counts: number[] = [];
-      for (const pod of await pods('istio-system', 'app=istiod')) {
-        const text = await cluster.kubectl([
-          'get',
-          '--raw',
-          `/api/v1/namespaces/istio-system/pods/${pod.metadata.name}:15014/proxy/debug/syncz`,
-        ]);
-        counts.push((JSON.parse(text) as unknown[]).length);
-      }
-      return counts.length === 2 && counts.every((count) => count > 0) && counts;
-    },
-    { what: 'both replicas to have proxies' },
-  );
-  t.log(`proxies by replica: ${connected.join(', ')}`);
+  let counts: number[] = [];
+  // The Service draws a replica for each connection: proxies that have all drawn the same one draw again.
+  for (let round = 0; round < maxDraws && !bothServe(counts); round++) {
+    const names = ['ratings-v1', 'details-v1', 'productpage-v1'];
+    await cluster.kubectl(['-n', namespace, 'rollout', 'restart', ...names.map((name) => `deployment/${name}`)]);
+    await rolledOut(namespace, names);
+    counts = await proxiesByReplica();
+  }
+  t.true(bothServe(counts), `proxies by replica: ${counts.join(', ')}`);
+  t.log(`proxies by replica: ${counts.join(', ')}`);
   t.deepEqual(await tally(await meshClient(), url, { count: 50 }), { '200': 50 });
   await scaleControlPlane(1);
 });
