@@ -145,7 +145,7 @@ export function report(results: ProxyResults): string {
       .join(
         ', ',
       )}. Proxies on one core, load and upstream on another; ${results.rounds} rounds of ${results.seconds} s in which each proxy is measured in turn. ${quiet(results)}`,
-    'The cost is the run time of all threads of a proxy by the scheduler, divided by what was done. Ratios are to Envoy in the same round (medians); the same bootstrap file drives Envoy and Lateen, metrics on, access log off unless the case says so. Resident memory (RSS) is what the memory cases count.',
+    'The cost is the run time of all threads of a proxy by the scheduler, divided by what was done. Ratios are to Envoy in the same round (medians); the same bootstrap file drives Envoy and Lateen, metrics on, access log off unless the case says so. Resident memory (RSS) is what the memory cases count, pages of a program’s own file among it: Lateen gives back those that only its start needed (docs/adr/0015-proxy-memory.md), the others keep theirs. Given back, they may stay in the system’s page cache.',
     '![CPU and memory, Envoy = 1](proxy.svg)',
     costs(results),
     '## Speed',

@@ -4,7 +4,7 @@
  * where it was allocated, so that 7 MB of it can be used again; and with `gc`, by which it forgets its start.
  */
 export const proxyNodeFlags: readonly string[] = [
-  '--max-semi-space-size=1',
+  '--max-semi-space-size=2',
   '--v8-pool-size=1',
   '--no-maglev-destroy-on-background',
   '--expose-gc',
