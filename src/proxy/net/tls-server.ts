@@ -1,5 +1,6 @@
 import type { DownstreamTls } from '../config/table.ts';
 import { TlsConnection } from '../openssl/connection.ts';
+import { forgetPeerKeySoon } from '../openssl/peer-keys.ts';
 import type { CertificateFacts, PeerIdentity } from './connection.ts';
 import type { ClientHello } from './detect.ts';
 import { certificateFault, faultText, identityOf, ownCertificate } from './identity.ts';
@@ -66,7 +67,7 @@ export function terminateTls(
       return;
     }
     const peer = certificate !== null && proves(connection, tls) ? identityOf(certificate) : null;
-    if (certificate !== null) connection.forgetPeerKey();
+    if (certificate !== null) forgetPeerKeySoon(connection);
     const { alpn, version, cipher } = connection;
     settle({ peer, ownCertificate: ownCertificate(connection), alpn, version, cipher }, '');
   });

@@ -58,6 +58,8 @@ export class Transport {
   readBuffer: Buffer | null = null;
   private currentReadBuffer: Buffer | null = null;
   private justRead = false;
+  /** What is sealed leaves with what follows it in this same call. */
+  private keepsSealed = false;
   private error: Error | null = null;
   private aside: Buffer | null = null;
   private asideLength = 0;
@@ -144,6 +146,7 @@ export class Transport {
 
   /** An alert tells the peer why. */
   private refuse(tls: TlsConnection, error: Error): void {
+    this.keepsSealed = false;
     this.sendSealed(tls);
     this.destroy(error);
   }
@@ -197,6 +200,7 @@ export class Transport {
 
   /** Writes what TLS wants to say; `written` is called when the kernel has taken it. */
   private sendSealed(tls: TlsConnection, written?: () => void): void {
+    if (this.keepsSealed) return;
     let length = tls.takeSealed();
     while (length > 0) {
       const lags = this.lags();
@@ -336,12 +340,15 @@ export class Transport {
 
   /** Sends what is left, then FIN. */
   end(): void {
+    const tls = this.tls?.established ? this.tls : null;
+    this.keepsSealed = tls !== null;
     this.flushOutput();
+    this.keepsSealed = false;
     if (this.closed || this.finished) return;
     this.finished = true;
-    if (this.tls?.established) {
-      this.tls.end();
-      this.sendSealed(this.tls);
+    if (tls !== null) {
+      tls.end();
+      this.sendSealed(tls);
     }
     this.socket.end();
   }

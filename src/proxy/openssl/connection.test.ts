@@ -1,7 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { TestAuthority } from '../testing/certificates.ts';
-import { TlsConnection, type TlsSession } from './connection.ts';
+import { type ServerHandshake, TlsConnection, type TlsSession } from './connection.ts';
 import { TlsContext } from './context.ts';
 
 const authority = await TestAuthority.make();
@@ -46,13 +46,18 @@ class End {
   }
 }
 
-function pair(from = client, session: TlsSession | null = null, onSession: (session: TlsSession) => void = () => {}) {
+const strict = { verification: 'enforced', requiresCertificate: true, alpn: 'h2' } as const;
+
+function pair(
+  from = client,
+  session: TlsSession | null = null,
+  onSession: (session: TlsSession) => void = () => {},
+  asks: ServerHandshake = strict,
+) {
   const caller = new End(
     TlsConnection.client(from, { verification: 'enforced', serverName: 'shop', alpn: ['h2'], session, onSession }),
   );
-  const called = new End(
-    TlsConnection.server(server, { verification: 'enforced', requiresCertificate: true, alpn: 'h2' }),
-  );
+  const called = new End(TlsConnection.server(server, asks));
   caller.tls.handshake();
   caller.flush(called);
   return { caller, called };
@@ -187,6 +192,48 @@ test('a session is resumed once, after its connection is gone too, and brings th
   t.true(resumes(sessions[1]));
   t.false(resumes(sessions[1]));
   t.is(sessions.length, 4);
+});
+
+test('a session from where less was asked for does not pass where more is', (t) => {
+  const none = new TlsContext({ ...limits, certificates: [], roots: authority.roots });
+  const lax = { verification: 'told', requiresCertificate: false, alpn: 'h2' } as const;
+  for (const [from, refusal] of [
+    [foreign, /certificate signature failure/],
+    [none, /it has shown none/],
+  ] as const) {
+    const sessions: TlsSession[] = [];
+    const first = pair(from, null, (session) => sessions.push(session), lax);
+    move(first);
+    t.true(first.called.tls.established);
+    first.caller.tls.free();
+    first.called.tls.free();
+    const again = pair(from, sessions[0]);
+    t.throws(() => move(again), { message: refusal });
+    t.regex(again.called.tls.refusal!, refusal);
+    t.false(again.called.tls.established);
+  }
+});
+
+test('a certificate that was found good is good until it expires', async (t) => {
+  let first: ReturnType<typeof pair>;
+  let context: TlsContext;
+  let end: number;
+  for (let seconds = 2; ; seconds *= 2) {
+    end = Date.now() + seconds * 1000;
+    const leaf = await authority.issue('spiffe://cluster.local/ns/a/sa/client', 'ecdsa', seconds * 1000);
+    context = new TlsContext({ ...limits, certificates: [leaf], roots: authority.roots });
+    first = pair(context);
+    move(first);
+    // A busy machine may have taken longer than that.
+    if (first.called.tls.established) break;
+  }
+  const second = pair(context);
+  move(second);
+  t.deepEqual(second.called.tls.peerCertificate, first.called.tls.peerCertificate);
+  // Certificates count in whole seconds.
+  while (Date.now() < end + 1000) await new Promise((resolve) => setTimeout(resolve, end + 1001 - Date.now()));
+  const third = pair(context);
+  t.throws(() => move(third), { message: /certificate has expired/ });
 });
 
 test('a context that was given up lets its connections be', async (t) => {

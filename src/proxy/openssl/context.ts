@@ -1,6 +1,7 @@
 import type { TlsParameters } from '../config/table.ts';
 import { currentConnection } from './connection.ts';
 import { callback, constants, loadOpenSsl, memoryBio, openssl, takeError } from './library.ts';
+import { VerifiedChains } from './verified-chains.ts';
 
 export interface TlsContextOptions {
   /** PEM: a leaf with its chain, and its key. One of each kind of key. */
@@ -30,12 +31,16 @@ const versions = { 'TLSv1.2': 0x0303, 'TLSv1.3': 0x0304 } as const;
 const registry = new FinalizationRegistry<bigint>((context) => openssl.contextFree(context));
 
 /** What OpenSSL calls while it works on a connection. */
-let hooks: { acceptAll: bigint; selectAlpn: bigint; keepSession: bigint } | null = null;
+let hooks: { acceptAll: bigint; verifyChain: bigint; selectAlpn: bigint; keepSession: bigint } | null = null;
 
 function loadHooks() {
   loadOpenSsl();
   hooks ??= {
     acceptAll: callback('LateenVerify', () => 1),
+    verifyChain: callback('LateenVerifyChain', (verification: bigint) => {
+      const { context, isClient } = currentConnection();
+      return context.chains!.verify(verification, isClient);
+    }),
     selectAlpn: callback('LateenSelectAlpn', (_ssl: bigint, out: bigint, outLength: bigint) =>
       currentConnection().selectAlpn(out, outLength),
     ),
@@ -54,9 +59,11 @@ export class TlsContext {
   readonly pointer: bigint;
   /** Its certificates in DER, by OpenSSL's pointer, as they are asked for. */
   readonly shown: Map<bigint, Buffer> = new Map();
+  /** Null where every handshake asks anew: nothing is trusted, or what is may have been revoked meanwhile. */
+  readonly chains: VerifiedChains | null;
 
   constructor(options: TlsContextOptions) {
-    const { selectAlpn, keepSession } = loadHooks();
+    const { verifyChain, selectAlpn, keepSession } = loadHooks();
     const pointer = openssl.contextNew(openssl.method());
     if (pointer === null) throw takeError();
     this.pointer = pointer;
@@ -66,6 +73,8 @@ export class TlsContext {
     this.limit(options);
     for (const { chain, key } of options.certificates) this.show(chain, key);
     if (options.roots !== null) this.trust(options.roots, options.revoked);
+    this.chains = options.roots === null || options.revoked !== null ? null : new VerifiedChains();
+    if (this.chains !== null) openssl.contextVerifyChain(pointer, verifyChain, null);
   }
 
   /**
@@ -80,7 +89,11 @@ export class TlsContext {
     const { pointer } = this;
     const given = parameters ?? noParameters;
     const control = (command: number, number: number) => openssl.contextControl(pointer, command, number, null);
-    control(constants.setMode, constants.modeReleaseBuffers | constants.modeMovingWriteBuffer);
+    // What is shown is what was given: OpenSSL would make a chain from the trusted ones, and verify it, in each handshake.
+    control(
+      constants.setMode,
+      constants.modeReleaseBuffers | constants.modeMovingWriteBuffer | constants.modeNoAutoChain,
+    );
     control(constants.setSessionCacheMode, constants.cacheClient | constants.cacheNoInternal);
     check(control(constants.setMinVersion, versions[minVersion]));
     check(control(constants.setMaxVersion, versions[maxVersion]));

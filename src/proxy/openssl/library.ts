@@ -26,9 +26,13 @@ export interface OpenSsl {
 
   certificateRead(bio: Pointer, into: null, callback: null, passphrase: string): Pointer | null;
   certificateFree(certificate: Pointer): void;
+  certificateWrite(bio: Pointer, certificate: Pointer): number;
   certificateKey(certificate: Pointer): Pointer | null;
   certificateSetKey(certificate: Pointer, key: Pointer): number;
-  certificateWrite(bio: Pointer, certificate: Pointer): number;
+  certificateDigest(certificate: Pointer, digest: Pointer, bytes: Pointer, length: null): number;
+  certificateNotAfter(certificate: Pointer): Pointer;
+  digestSha256(): Pointer;
+  timeDifference(days: [number], seconds: [number], from: null, to: Pointer): number;
   keyRead(bio: Pointer, into: null, callback: null, passphrase: string): Pointer | null;
   keyFree(key: Pointer): void;
   revocationRead(bio: Pointer, into: null, callback: null, passphrase: string): Pointer | null;
@@ -36,6 +40,13 @@ export interface OpenSsl {
   storeAddCertificate(store: Pointer, certificate: Pointer): number;
   storeAddRevocation(store: Pointer, list: Pointer): number;
   storeSetFlags(store: Pointer, flags: number): number;
+  verify(verification: Pointer): number;
+  verificationCertificate(verification: Pointer): Pointer | null;
+  verificationChain(verification: Pointer): Pointer | null;
+  verificationError(verification: Pointer): number;
+  verificationSetError(verification: Pointer, error: number): void;
+  stackLength(stack: Pointer): number;
+  stackItem(stack: Pointer, index: number): Pointer;
 
   method(): Pointer;
   contextNew(method: Pointer): Pointer | null;
@@ -55,6 +66,7 @@ export interface OpenSsl {
   contextTickets(context: Pointer, count: number): number;
   contextAlpn(context: Pointer, callback: Callback, argument: null): void;
   contextNewSession(context: Pointer, callback: Callback): void;
+  contextVerifyChain(context: Pointer, callback: Callback, argument: null): void;
 
   sslNew(context: Pointer): Pointer | null;
   sslFree(ssl: Pointer): void;
@@ -97,6 +109,7 @@ export function loadOpenSsl(): void {
     'int LateenSelectAlpn(void *ssl, void *out, void *outLength, void *offered, uint32_t length, void *argument)',
   );
   koffi.proto('int LateenNewSession(void *ssl, void *session)');
+  koffi.proto('int LateenVerifyChain(void *verification, void *argument)');
   // `declaration` is C, with `void *` for what is opaque and `uint8_t *` for a buffer.
   const bind = <F>(declaration: string): F => {
     try {
@@ -123,9 +136,13 @@ export function loadOpenSsl(): void {
 
     certificateRead: bind('void *PEM_read_bio_X509(void *bio, void *into, void *callback, const char *passphrase)'),
     certificateFree: bind('void X509_free(void *certificate)'),
+    certificateWrite: bind('int i2d_X509_bio(void *bio, void *certificate)'),
     certificateKey: bind('void *X509_get0_pubkey(void *certificate)'),
     certificateSetKey: bind('int X509_set_pubkey(void *certificate, void *key)'),
-    certificateWrite: bind('int i2d_X509_bio(void *bio, void *certificate)'),
+    certificateDigest: bind('int X509_digest(void *certificate, void *digest, void *bytes, void *length)'),
+    certificateNotAfter: bind('void *X509_get0_notAfter(void *certificate)'),
+    digestSha256: bind('void *EVP_sha256()'),
+    timeDifference: bind('int ASN1_TIME_diff(_Out_ int *days, _Out_ int *seconds, void *from, void *to)'),
     keyRead: bind('void *PEM_read_bio_PrivateKey(void *bio, void *into, void *callback, const char *passphrase)'),
     keyFree: bind('void EVP_PKEY_free(void *key)'),
     revocationRead: bind('void *PEM_read_bio_X509_CRL(void *bio, void *into, void *callback, const char *passphrase)'),
@@ -133,6 +150,13 @@ export function loadOpenSsl(): void {
     storeAddCertificate: bind('int X509_STORE_add_cert(void *store, void *certificate)'),
     storeAddRevocation: bind('int X509_STORE_add_crl(void *store, void *list)'),
     storeSetFlags: bind('int X509_STORE_set_flags(void *store, unsigned long flags)'),
+    verify: bind('int X509_verify_cert(void *verification)'),
+    verificationCertificate: bind('void *X509_STORE_CTX_get0_cert(void *verification)'),
+    verificationChain: bind('void *X509_STORE_CTX_get0_chain(void *verification)'),
+    verificationError: bind('int X509_STORE_CTX_get_error(void *verification)'),
+    verificationSetError: bind('void X509_STORE_CTX_set_error(void *verification, int error)'),
+    stackLength: bind('int OPENSSL_sk_num(void *stack)'),
+    stackItem: bind('void *OPENSSL_sk_value(void *stack, int index)'),
 
     method: bind('void *TLS_method()'),
     contextNew: bind('void *SSL_CTX_new(void *method)'),
@@ -152,6 +176,9 @@ export function loadOpenSsl(): void {
     contextTickets: bind('int SSL_CTX_set_num_tickets(void *context, size_t count)'),
     contextAlpn: bind('void SSL_CTX_set_alpn_select_cb(void *context, LateenSelectAlpn *callback, void *argument)'),
     contextNewSession: bind('void SSL_CTX_sess_set_new_cb(void *context, LateenNewSession *callback)'),
+    contextVerifyChain: bind(
+      'void SSL_CTX_set_cert_verify_callback(void *context, LateenVerifyChain *callback, void *argument)',
+    ),
 
     sslNew: bind('void *SSL_new(void *context)'),
     sslFree: bind('void SSL_free(void *ssl)'),
@@ -182,7 +209,7 @@ export function loadOpenSsl(): void {
 
 /** A function that OpenSSL may call, for as long as the process lives. */
 export function callback(
-  type: 'LateenVerify' | 'LateenSelectAlpn' | 'LateenNewSession',
+  type: 'LateenVerify' | 'LateenVerifyChain' | 'LateenSelectAlpn' | 'LateenNewSession',
   call: (...args: never[]) => number,
 ): Callback {
   return koffi.register(call, koffi.pointer(type)) as unknown as Callback;
@@ -211,6 +238,7 @@ export const constants = {
   setSignatureAlgorithms: 98,
   setMinVersion: 123,
   setMaxVersion: 124,
+  modeNoAutoChain: 8,
   modeReleaseBuffers: 0x10,
   modeMovingWriteBuffer: 2,
   optionNoTicket: 1 << 14,

@@ -70,7 +70,11 @@ export class TestAuthority {
   }
 
   /** `names`: a SPIFFE name, or several of any kind. */
-  async issue(names: string | x509.JsonGeneralName[], kind: 'ecdsa' | 'rsa' = 'ecdsa'): Promise<Leaf> {
+  async issue(
+    names: string | x509.JsonGeneralName[],
+    kind: 'ecdsa' | 'rsa' = 'ecdsa',
+    validMs = 3_600_000,
+  ): Promise<Leaf> {
     const keys = await generate(kind);
     const alternative = typeof names === 'string' ? [{ type: 'url' as const, value: names }] : names;
     const certificate = await x509.X509CertificateGenerator.create({
@@ -80,7 +84,7 @@ export class TestAuthority {
       subject: '',
       issuer: this.certificate.subject,
       notBefore: new Date(Date.now() - 60_000),
-      notAfter: new Date(Date.now() + 3_600_000),
+      notAfter: new Date(Date.now() + validMs),
       signingAlgorithm: algorithm,
       publicKey: keys.publicKey as never,
       signingKey: this.keys.privateKey as never,
