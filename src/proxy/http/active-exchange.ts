@@ -108,7 +108,7 @@ export class ActiveExchange implements Exchange {
   private madeResponse: string[] | null = null;
   requestId = '';
   /** What filters found out about the request, by the filter's name; null when nothing was. */
-  dynamicMetadata: Metadata | null = null;
+  dynamicMetadata: Record<string, Metadata[string]> | null = null;
   /** Of filters; null without any. */
   responseChanges: HeaderMutation[] | null = null;
   /** The cluster drawn by weight, when filters had to know it before forwarding; null otherwise. */
@@ -298,10 +298,9 @@ export class ActiveExchange implements Exchange {
 
   /** Adds a filter's values to the metadata of the request (Envoy: dynamic metadata, by filter name). */
   addMetadata(namespace: string, values: Readonly<Record<string, unknown>>): void {
-    this.dynamicMetadata = {
-      ...this.dynamicMetadata,
-      [namespace]: { ...this.dynamicMetadata?.[namespace], ...values },
-    };
+    this.dynamicMetadata ??= {};
+    const known = this.dynamicMetadata[namespace];
+    this.dynamicMetadata[namespace] = known === undefined ? values : { ...known, ...values };
   }
 
   noteRequestHeader(name: string, value: string): void {

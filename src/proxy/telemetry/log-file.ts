@@ -3,15 +3,34 @@ import { closeSync, openSync, write, writeSync } from 'node:fs';
 /** Lines wait so long for company before they are written. */
 const gatherMs = 200;
 /** A batch of this size is written at once (Envoy: access_log_manager, 64 KiB). */
-const batchChars = 64 << 10;
-/** Lines beyond this many characters not yet written are dropped and counted: a stuck reader must not fill the memory. */
-const maxPendingChars = 4 << 20;
+const batchBytes = 64 << 10;
+/** Lines beyond these batches not yet written are dropped and counted: a stuck reader must not fill the memory. */
+const maxBatches = 64;
+
+/** Lines side by side: as bytes at once, since text that waits is text that the garbage collector copies about. */
+class Batch {
+  bytes: Buffer = Buffer.allocUnsafeSlow(batchBytes);
+  length = 0;
+
+  /** False when it has no room left. */
+  add(line: string): boolean {
+    // No character takes more.
+    const most = line.length * 3;
+    if (this.length > 0 && this.length + most > this.bytes.length) return false;
+    if (most > this.bytes.length) this.bytes = Buffer.allocUnsafeSlow(most);
+    this.length += this.bytes.write(line, this.length);
+    return true;
+  }
+}
 
 /** One destination of access logs: lines are gathered and written together, without blocking. */
 export class LogFile {
   readonly #path: string;
   #fd: number;
-  #pending = '';
+  /** Full ones and, last, the one that is being filled. */
+  readonly #batches: Batch[] = [];
+  /** One to begin anew with. */
+  #spare: Batch | null = null;
   #writing = false;
   #timer: NodeJS.Timeout | null = null;
   /** To be opened again when the write under way is over. */
@@ -27,41 +46,52 @@ export class LogFile {
   }
 
   append(line: string): void {
-    if (this.#pending.length > maxPendingChars) {
+    if (this.#batches.at(-1)?.add(line)) return;
+    if (this.#batches.length >= maxBatches) {
       this.dropped++;
       return;
     }
-    this.#pending += line;
-    if (this.#pending.length >= batchChars) this.#write();
+    const batch = this.#spare ?? new Batch();
+    this.#spare = null;
+    batch.add(line);
+    this.#batches.push(batch);
+    if (this.#batches.length > 1) this.#write();
     else this.#timer ??= setTimeout(() => this.#write(), gatherMs).unref();
   }
 
   #write(): void {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
-    if (this.#writing || this.#pending === '') return;
+    if (this.#writing || this.#batches.length === 0) return;
     if (forward !== null) {
       this.flushSync();
       return;
     }
-    const batch = Buffer.from(this.#pending);
-    this.#pending = '';
     this.#writing = true;
-    this.#writeFrom(batch, 0);
+    this.#writeFrom(this.#batches.shift()!, 0);
   }
 
-  #writeFrom(batch: Buffer, offset: number): void {
-    write(this.#fd, batch, offset, batch.length - offset, null, (error, written) => {
+  #writeFrom(batch: Batch, offset: number): void {
+    write(this.#fd, batch.bytes, offset, batch.length - offset, null, (error, written) => {
       if (error && error.code === 'EAGAIN') setTimeout(() => this.#writeFrom(batch, offset), gatherMs).unref();
       else if (!error && offset + written < batch.length) this.#writeFrom(batch, offset + written);
       else {
         if (error) this.dropped++;
         this.#writing = false;
+        this.#keepSpare(batch);
         if (this.#stale) this.reopen();
-        this.#write();
+        // One that is being filled waits for its time.
+        if (this.#batches.length > 1) this.#write();
+        else if (this.#batches.length === 1) this.#timer ??= setTimeout(() => this.#write(), gatherMs).unref();
         this.#written?.();
       }
     });
+  }
+
+  #keepSpare(batch: Batch): void {
+    if (batch.bytes.length > batchBytes) return;
+    batch.length = 0;
+    this.#spare = batch;
   }
 
   /** Whoever renames a log file asks for a new one under the old name. A write that is under way ends in the old file. */
@@ -93,10 +123,10 @@ export class LogFile {
 
   /** The same at once, for a process that is falling. What a write under way may have written already is not written again. */
   flushSync(): void {
-    const rest = this.#pending;
-    this.#pending = '';
+    const rest = Buffer.concat(this.#batches.map(({ bytes, length }) => bytes.subarray(0, length)));
+    this.#batches.length = 0;
     try {
-      if (rest !== '') forward === null ? writeSync(this.#fd, rest) : forward(this.#path, rest);
+      if (rest.length > 0) forward === null ? writeSync(this.#fd, rest) : forward(this.#path, rest.toString());
     } catch {
       this.dropped++;
     }
