@@ -160,6 +160,7 @@ export class Runtime implements Plane {
         pool.retire();
       }
     this.statistics.adopt(table);
+    this.telemetry.adopt(table);
     this.swap();
     this.applying = this.applying.catch(() => {}).then(() => this.bindAll(table));
     return this.applying;

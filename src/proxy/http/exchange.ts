@@ -1,4 +1,4 @@
-import type { Cluster, Endpoint, HttpManager, Listener, Route, TcpProxy, VirtualHost } from '../config/table.ts';
+import type { Cluster, Endpoint, HttpManager, Listener, Route, Table, TcpProxy, VirtualHost } from '../config/table.ts';
 import type { Address, CertificateFacts, ConnectionFacts } from '../net/connection.ts';
 import type { AccessLogType } from '../telemetry/access-log.ts';
 import type { RequestFacts } from './facts.ts';
@@ -143,4 +143,6 @@ export interface Telemetry {
   tcpOpened(session: TcpSession): void;
   /** Once when it is over; `tcpOpened` may be missing when it never reached an upstream. */
   tcpClosed(session: TcpSession): void;
+  /** Whenever another table takes over. */
+  adopt(table: Table): void;
 }

@@ -55,6 +55,20 @@ test('a request from here, with the labels of both sides', (t) => {
   t.regex(text, /istio_request_bytes_sum\{.*\} 6\n/);
 });
 
+test('series of a destination that is gone are told for two minutes more', (t) => {
+  const counted = metrics();
+  counted.http(exchange({ endTick: 1000 }));
+  counted.http(exchange({ endTick: 2000, cluster: { name: 'other' } }));
+  const names = () => counted.list().filter(({ family }) => family === 'istio_requests_total').length;
+  const only = new Map([['other', {}]]);
+  counted.forgetGone(only, 121_000);
+  t.is(names(), 2);
+  counted.forgetGone(only, 121_001);
+  t.is(names(), 1);
+  counted.http(exchange({ endTick: 200_000 }));
+  t.is(names(), 2);
+});
+
 test('gRPC has its status, a refused caller its identity', (t) => {
   const counted = metrics();
   counted.http(

@@ -11,6 +11,8 @@ import { type Workload, workloadOfEndpoint, workloadOfPrincipal } from './worklo
 
 /** Beyond so many series new combinations are counted together, under labels that say `overflow`. */
 const maxSeries = 4000;
+/** How long series stay after their destination is gone: eight times Prometheus' usual interval. */
+const keptMs = 120_000;
 /** Series that are compared one by one under an endpoint. */
 const maxNear = 16;
 
@@ -21,6 +23,10 @@ export interface Self {
 }
 
 interface HttpSeries {
+  /** The name of the destination's cluster; ''. */
+  readonly cluster: string;
+  /** When it counted last, in ms of `performance.now()`. */
+  usedAt: number;
   readonly status: number;
   readonly flags: string;
   readonly principal: string;
@@ -55,6 +61,7 @@ export class IstioMetrics {
   http(exchange: Exchange): void {
     const series = this.#httpSeries(exchange);
     series.requests++;
+    series.usedAt = exchange.endTick;
     series.duration.add(exchange.endTick < 0 ? 0 : exchange.endTick - exchange.startTick);
     series.requestBytes.add(exchange.requestHeaderBytes + exchange.requestBodyBytes);
     series.responseBytes.add(exchange.responseHeaderBytes + exchange.responseBodyBytes);
@@ -106,6 +113,8 @@ export class IstioMetrics {
       if (overflow) return overflow;
     }
     const made: HttpSeries = {
+      cluster: cluster?.name ?? '',
+      usedAt: exchange.endTick,
       status,
       flags,
       principal,
@@ -120,6 +129,15 @@ export class IstioMetrics {
     };
     this.#http.set(labels, made);
     return made;
+  }
+
+  /** Drops the series of destinations that are not in the table any more, once they have been scraped a few times. */
+  forgetGone(clusters: ReadonlyMap<string, unknown>, now: number): void {
+    let some = false;
+    for (const [labels, { cluster, usedAt }] of this.#http)
+      if (cluster !== '' && !clusters.has(cluster) && now - usedAt > keptMs) some = this.#http.delete(labels);
+    // Who still holds one of them would count where nobody looks.
+    if (some) this.#near = new WeakMap();
   }
 
   tcpOpened(session: TcpSession): void {

@@ -1,4 +1,4 @@
-import type { AccessLogSink, TraceProvider } from '../config/table.ts';
+import type { AccessLogSink, Table, TraceProvider } from '../config/table.ts';
 import type { ActiveExchange } from '../http/active-exchange.ts';
 import type { Exchange, TcpSession, Telemetry } from '../http/exchange.ts';
 import type { LocalNode, Plane } from '../http/plane.ts';
@@ -49,6 +49,10 @@ export class ProxyTelemetry implements Telemetry {
     this.#metrics?.tcpClosed(session);
     if (session.proxy) log(session.proxy.accessLogs, session, 'TcpConnectionEnd');
     log(session.listener.accessLogs, session, 'NotSet');
+  }
+
+  adopt({ clusters }: Table): void {
+    this.#metrics?.forgetGone(clusters, performance.now());
   }
 
   #trace(exchange: ActiveExchange): void {

@@ -206,6 +206,8 @@ export class Witness implements Telemetry {
     this.tell();
   }
 
+  adopt(): void {}
+
   tcpOpened(session: TcpSession): void {
     this.opened.push(session);
     this.tell();
