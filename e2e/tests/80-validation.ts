@@ -1,6 +1,8 @@
 import test from 'ava';
-import { apply, get } from '../support/objects.ts';
+import { cluster } from '../support/cluster.ts';
+import { apply, get, remove } from '../support/objects.ts';
 import { evidenceOnFailure } from '../support/on-failure.ts';
+import { waitFor } from '../support/wait.ts';
 
 evidenceOnFailure(test);
 
@@ -35,4 +37,67 @@ for (const [does, line, names] of cases)
     const error = await t.throwsAsync(() => apply(manifest(line)));
     t.regex(error?.message ?? '', names);
     t.is(await get('virtualservice', 'refused', 'default'), null);
+  });
+
+/** What is acceptable and yet will not do what its author expects: told at once, by `kubectl apply`. */
+const warned: ReadonlyArray<[does: string, manifests: string, says: RegExp]> = [
+  [
+    'a typo in a host',
+    virtualService('typo', '{hosts: [reviews-x], http: [{route: [{destination: {host: revews}}]}]}'),
+    /\[IST0101\].*Referenced host not found: "revews"; did you mean "reviews"\?/,
+  ],
+  [
+    'an unknown subset',
+    virtualService('subset', '{hosts: [reviews-x], http: [{route: [{destination: {host: reviews, subset: v9}}]}]}'),
+    /\[IST0101\].*Referenced host\+subset in destinationrule not found: "reviews\.default\.svc\.cluster\.local\+v9"/,
+  ],
+  [
+    'a gateway port that another has',
+    resource('Gateway', 'one', gatewayPort('HTTP')) + resource('Gateway', 'two', gatewayPort('HTTP')),
+    /\[IST0145\].*Conflict with gateways default\/one/,
+  ],
+  [
+    'a VirtualService that another shadows',
+    virtualService('first', '{hosts: [details], http: [{route: [{destination: {host: details}}]}]}') +
+      virtualService('second', '{hosts: [details], http: [{route: [{destination: {host: details}}]}]}'),
+    /\[LAT0001\].*default\/first is older and takes it/,
+  ],
+  [
+    'a port name that turns HTTP into TCP',
+    `apiVersion: v1\nkind: Service\nmetadata: {name: tcp-only, namespace: default}\nspec: {ports: [{name: tcp-web, port: 80}]}\n---\n` +
+      virtualService('opaque', '{hosts: [tcp-only], http: [{route: [{destination: {host: tcp-only}}]}]}'),
+    /\[LAT0003\].*none of its ports is HTTP \(80 \(tcp-web\)\)/,
+  ],
+  [
+    'a DestinationRule that is never used',
+    resource('DestinationRule', 'unused', '{host: ratngs, trafficPolicy: {loadBalancer: {simple: RANDOM}}}'),
+    /\[LAT0002\].*is never used: no service has the host "ratngs\.default\.svc\.cluster\.local"; did you mean "ratings"\?/,
+  ],
+];
+
+function resource(kind: string, name: string, spec: string): string {
+  return `apiVersion: networking.istio.io/v1\nkind: ${kind}\nmetadata: {name: ${name}, namespace: default}\nspec: ${spec}\n---\n`;
+}
+
+function virtualService(name: string, spec: string): string {
+  return resource('VirtualService', name, spec);
+}
+
+function gatewayPort(protocol: string): string {
+  return `{selector: {istio: ingressgateway}, servers: [{port: {number: 8099, name: a, protocol: ${protocol}}, hosts: [a.example.com]}]}`;
+}
+
+for (const [does, manifests, says] of warned)
+  test.serial(`told at kubectl apply: ${does}`, async (t) => {
+    t.teardown(() => remove(manifests));
+    // The control plane may see what was applied just before a moment later; what has not changed is not asked about again.
+    const told = await waitFor(
+      async () => {
+        await remove(manifests);
+        const { stderr } = await cluster.tryKubectl(['apply', '-f', '-'], { input: manifests });
+        return says.test(stderr) && stderr;
+      },
+      { what: `a warning like ${says}` },
+    );
+    t.regex(told, says);
   });

@@ -11,7 +11,7 @@ interface CustomResourceDefinitionSpec {
     kind: string;
     listKind: string;
     plural: string;
-    shortNames: readonly string[];
+    shortNames?: readonly string[];
     singular: string;
   };
   scope: 'Namespaced' | 'Cluster';
@@ -41,14 +41,14 @@ export function crdOf(kind: Kind): CustomResourceDefinition {
         kind: kind.kind,
         listKind: `${kind.kind}List`,
         plural: kind.plural,
-        shortNames: kind.shortNames,
+        ...(kind.shortNames.length > 0 ? { shortNames: kind.shortNames } : {}),
         singular: kind.kind.toLowerCase(),
       },
       scope: kind.scope,
       versions: kind.versions.map((name, i) => ({
         name,
         served: true,
-        storage: i === 0,
+        storage: i === kind.stored,
         schema: { openAPIV3Schema },
         subresources: { status: {} },
         ...(kind.columns.length > 0 ? { additionalPrinterColumns: kind.columns } : {}),

@@ -13,8 +13,10 @@ export interface PrinterColumn {
 
 export interface Kind<Spec = unknown, Status = unknown> {
   group: string;
-  /** Served versions, the stored one first; all have the same shape. */
+  /** Served versions, the preferred one first; all have the same shape. */
   versions: readonly string[];
+  /** Which of them is stored. */
+  stored: number;
   kind: string;
   plural: string;
   shortNames: readonly string[];
@@ -31,7 +33,7 @@ export interface Kind<Spec = unknown, Status = unknown> {
   rules: ReadonlyArray<Rule<never>>;
 }
 
-const age: PrinterColumn = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
+export const age: PrinterColumn = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
 
 /** Columns of text, each a JSON path below the object, followed by the object's age. */
 export function columns(paths: Readonly<Record<string, string>>): PrinterColumn[] {
@@ -43,7 +45,7 @@ export function crdName(kind: Kind): string {
   return `${kind.plural}.${kind.group}`;
 }
 
-/** The `apiVersion` values under which the kind is served, the stored one first. */
+/** The `apiVersion` values under which the kind is served, the preferred one first. */
 export function apiVersions(kind: Kind): string[] {
   return kind.versions.map((version) => `${kind.group}/${version}`);
 }

@@ -41,7 +41,7 @@ const cases: Array<[string, unknown, string[]]> = [
   ],
   [
     'a kind that is let through',
-    { apiVersion: 'networking.istio.io/v1', kind: 'Sidecar', metadata: { name: 'x' } },
+    { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'x' }, spec: { replicas: 'many' } },
     [],
   ],
   [

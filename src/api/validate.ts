@@ -12,12 +12,7 @@ import { type Check, validatorOf } from './schema/validator.ts';
 
 export type { Problem, ProblemCode, Validation } from './schema/problem.ts';
 
-/** Kinds of Istio's groups that are let through unchecked. */
-const unchecked: Readonly<Record<string, readonly string[]>> = {
-  'networking.istio.io': ['EnvoyFilter', 'ProxyConfig', 'Sidecar', 'WorkloadEntry', 'WorkloadGroup'],
-  'security.istio.io': ['RequestAuthentication'],
-  'lateen.dev': [],
-};
+const groups: ReadonlySet<string> = new Set(kinds.map(({ group }) => group));
 
 interface Checks {
   kind: Kind;
@@ -107,7 +102,7 @@ function checksOf(apiVersion: string, kind: string, findings: Findings): Checks 
     );
     return null;
   }
-  if (!Object.hasOwn(unchecked, group) || unchecked[group].includes(kind)) return null;
+  if (!groups.has(group)) return null;
   if (checks) {
     findings.error(
       ['apiVersion'],
@@ -116,10 +111,10 @@ function checksOf(apiVersion: string, kind: string, findings: Findings): Checks 
     );
     return null;
   }
-  const near = nearestWord(kind, [
-    ...kinds.filter((known) => known.group === group).map((known) => known.kind),
-    ...unchecked[group],
-  ]);
+  const near = nearestWord(
+    kind,
+    kinds.filter((known) => known.group === group).map((known) => known.kind),
+  );
   findings.error(
     ['kind'],
     `${show(kind)} is not a kind of ${group}${near ? `; did you mean "${near}"?` : ''}`,

@@ -27,7 +27,13 @@ export function splitVerb(words: readonly string[], globals: Flags): { verb: str
 export function readFlags(words: readonly string[], flags: Flags, maxArgs: number): CommandLine {
   const options = Object.fromEntries(Object.entries(flags).map(([name, { type, short }]) => [name, { type, short }]));
   for (const option of Object.values(options)) if (option.short === undefined) delete option.short;
-  const { tokens } = parseArgs({ args: [...words], options, strict: false, allowPositionals: true, tokens: true });
+  const { tokens } = parseArgs({
+    args: words.map((word) => longForm(word, flags)),
+    options,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
 
   const args: string[] = [];
   const values: CommandLine['flags'] = {};
@@ -59,6 +65,13 @@ export function readFlags(words: readonly string[], flags: Flags, maxArgs: numbe
     throw usageError(`unexpected argument: ${args[maxArgs]}`, `the verb takes ${many}`);
   }
   return { args, flags: values };
+}
+
+/** `-k=false`, which parseArgs takes for several letters, as `--use-kube=false`. */
+function longForm(word: string, flags: Flags): string {
+  const [, letter, value] = /^-([A-Za-z])=(.*)$/s.exec(word) ?? [];
+  const name = letter && Object.keys(flags).find((each) => flags[each].short === letter);
+  return name ? `--${name}=${value}` : word;
 }
 
 function readBoolean(rawName: string, value: string | undefined): boolean {

@@ -11,6 +11,10 @@ interface Entry {
 }
 
 export const registry: Readonly<Record<string, Entry>> = {
+  analyze: {
+    summary: 'Find mistakes in the configuration of a mesh, in a cluster or in files',
+    load: () => import('./verbs/analyze.ts'),
+  },
   help: { summary: 'Show what lateen can do', load: () => import('./verbs/help.ts') },
   inject: {
     summary: 'Add the proxy to the pods of a manifest',

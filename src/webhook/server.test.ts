@@ -8,6 +8,7 @@ import test from 'ava';
 import { type InjectionConfig, InjectionConfigError, parseInjectionConfig } from './config.ts';
 import type { WebhookLog } from './log.ts';
 import { createWebhookServer, type ServingCertificate } from './server.ts';
+import type { Advise } from './validation-review.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lateen-webhook-'));
 test.after.always(() => rmSync(folder, { recursive: true, force: true }));
@@ -64,9 +65,9 @@ function review(object: unknown, over: object = {}): string {
 
 const pod = { metadata: { name: 'p', creationTimestamp: null }, spec: { containers: [{ name: 'app', image: 'i' }] } };
 
-async function serving(config: () => InjectionConfig = () => parseInjectionConfig()) {
+async function serving(config: () => InjectionConfig = () => parseInjectionConfig(), advise?: Advise) {
   const served = { tls: first };
-  const server = createWebhookServer({ tls: () => served.tls, config, log: silent });
+  const server = createWebhookServer({ tls: () => served.tls, config, advise, log: silent });
   return { server, served, port: await server.listen(0, '127.0.0.1') };
 }
 
@@ -139,6 +140,31 @@ test('a resource with a bad field is refused by the name of the field, a good on
   );
   t.regex(server.metrics(), /^galley_validation_failed\{/m);
   await server.close();
+});
+
+test('what the mesh would make of a resource comes with it as a warning; advice that fails keeps nothing out', async (t) => {
+  const kind = { group: 'networking.istio.io', version: 'v1', kind: 'VirtualService' };
+  const ask = async (advise: Advise, host: string) => {
+    const { server, port } = await serving(undefined, advise);
+    const object = {
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'VirtualService',
+      metadata: { name: 'cart' },
+      spec: { hosts: ['cart'], http: [{ route: [{ destination: { host } }] }] },
+    };
+    const { body } = await call(port, 'POST', '/validate', review(object, { kind, namespace: 'shop' }));
+    await server.close();
+    return JSON.parse(body).response;
+  };
+  const seen: unknown[] = [];
+  const said = await ask((object) => [`[IST0101] not found ${seen.push(object)}`], 'crat');
+  t.like(said, { allowed: true, warnings: ['[IST0101] not found 1'] });
+  t.like(seen[0], { metadata: { name: 'cart', namespace: 'shop' } });
+  const failing = () => {
+    throw new Error('broken');
+  };
+  t.like(await ask(failing, 'cart'), { allowed: true, warnings: undefined });
+  t.like(await ask(() => ['never asked'], ''), { allowed: false, warnings: undefined });
 });
 
 test('bad questions get an error and the next good one its answer', async (t) => {

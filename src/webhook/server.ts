@@ -7,7 +7,7 @@ import { reviewInjection } from './injection-review.ts';
 import type { WebhookLog } from './log.ts';
 import { environmentOfPath } from './path-environment.ts';
 import { answer, ReviewError, readReview } from './review.ts';
-import { reviewValidation } from './validation-review.ts';
+import { type Advise, reviewValidation } from './validation-review.ts';
 
 export interface ServingCertificate {
   /** PEM. */
@@ -21,6 +21,8 @@ export interface WebhookServerOptions {
   tls: () => ServingCertificate;
   /** Asked at every injection. May throw: the pod is then refused with that message. */
   config: () => InjectionConfig;
+  /** Asked about every resource that is acceptable; nothing unless told. */
+  advise?: Advise;
   log: WebhookLog;
   /** Of the caller's own, to have one registry. */
   counters?: WebhookCounters;
@@ -41,6 +43,7 @@ const bodyLimitBytes = 3 * 1024 * 1024;
 export function createWebhookServer({
   tls,
   config,
+  advise,
   log,
   counters = new WebhookCounters(),
 }: WebhookServerOptions): WebhookServer {
@@ -72,7 +75,7 @@ export function createWebhookServer({
   // Before Node's own listener, which starts the handshake with the context of that moment.
   app.server.prependListener('connection', renew);
   app.server.on('tlsClientError', (error: Error) => log.warn({ error: error.message }, 'TLS handshake failed'));
-  addRoutes(app, config, counters, log);
+  addRoutes(app, config, advise, counters, log);
 
   return {
     async listen(port, host = '::') {
@@ -94,6 +97,7 @@ export function createWebhookServer({
 function addRoutes(
   app: FastifyInstance,
   config: () => InjectionConfig,
+  advise: Advise | undefined,
   counters: WebhookCounters,
   log: WebhookLog,
 ): void {
@@ -105,7 +109,7 @@ function addRoutes(
     answer(reviewInjection(readReview(body), environmentOfPath(params['*']), config, counters, log)),
   );
   for (const path of ['/validate', '/validate/*'])
-    app.post(path, ({ body }) => answer(reviewValidation(readReview(body), counters, log)));
+    app.post(path, ({ body }) => answer(reviewValidation(readReview(body), counters, log, advise)));
   app.setErrorHandler(({ statusCode = 500, message, name }: Error & { statusCode?: number }, request, reply) => {
     const code = name === ReviewError.name ? 400 : statusCode;
     log.warn({ path: request.url, code, error: message }, 'request refused');

@@ -9,18 +9,25 @@ const maxWarnings = 16;
 const maxWarningLength = 256;
 const maxErrors = 10;
 
+/** What the mesh would make of a resource that is acceptable in itself, in sentences; it keeps nothing out. */
+export type Advise = (object: unknown) => readonly string[];
+
 /** Never throws. */
 export function reviewValidation(
   request: AdmissionRequest,
   counters: WebhookCounters,
   log: WebhookLog,
+  advise: Advise = () => [],
 ): AdmissionResponse {
   const { uid, kind, operation, namespace } = request;
   const labels = { group: kind.group, version: kind.version, resource: kind.kind };
   if (operation === 'DELETE' || request.object === null) return { uid, allowed: true };
   try {
     const { errors, warnings } = validate(request.object);
-    const shown = warnings.slice(0, maxWarnings).map((problem) => sentence(problem).slice(0, maxWarningLength));
+    const advice = errors.length === 0 ? adviceOf(request, advise, log) : [];
+    const shown = [...warnings.map(sentence), ...advice]
+      .slice(0, maxWarnings)
+      .map((warning) => warning.slice(0, maxWarningLength));
     const response = shown.length > 0 ? { uid, warnings: shown } : { uid };
     if (errors.length === 0) {
       counters.count('galley_validation_passed', labels);
@@ -37,6 +44,17 @@ export function reviewValidation(
     log.error({ error: String((error as Error).stack) }, 'validation failed');
     const message = `the validator failed: ${(error as Error).message}`;
     return { uid, allowed: false, status: { code: 500, message } };
+  }
+}
+
+/** Advice that cannot be had must not keep a resource out. */
+function adviceOf({ object, namespace }: AdmissionRequest, advise: Advise, log: WebhookLog): readonly string[] {
+  try {
+    const { metadata, ...rest } = object as { metadata?: object };
+    return advise({ ...rest, metadata: { namespace: namespace || undefined, ...metadata } });
+  } catch (error) {
+    log.error({ error: String((error as Error).stack) }, 'analysis failed');
+    return [];
   }
 }
 

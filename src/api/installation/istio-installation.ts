@@ -145,6 +145,7 @@ export type IstioInstallation = KubeObject<'IstioInstallation', IstioInstallatio
 
 export const istioInstallation: Kind<IstioInstallationSpec, IstioInstallationStatus> = {
   group: 'lateen.dev',
+  stored: 0,
   versions: ['v1alpha1'],
   kind: 'IstioInstallation',
   plural: 'istioinstallations',

@@ -4,6 +4,7 @@ import type { KubeObject } from '../meta.ts';
 import {
   array,
   boolean,
+  type CelRule,
   double,
   enumOf,
   type Infer,
@@ -99,6 +100,24 @@ export const workloadSelector = object({
 });
 export type WorkloadSelector = Infer<typeof workloadSelector>;
 
+/** Istio's `WorkloadSelector` of the networking API. */
+export const labelsSelector = object({
+  labels: map(
+    string({
+      maxLength: 63,
+      cel: [
+        {
+          rule: '!self.contains("*")',
+          message: 'must not have a wildcard',
+          holds: (value) => !value.includes('*'),
+        },
+      ],
+    }),
+    { maxProperties: 256 },
+  ),
+});
+export type LabelsSelector = Infer<typeof labelsSelector>;
+
 export const policyTargetReference = object({
   group: string({ maxLength: 253, pattern: '^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$' }),
   kind: required(string({ minLength: 1, maxLength: 63, pattern: '^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$' })),
@@ -114,6 +133,19 @@ export const policyTargetReference = object({
   }),
 });
 export type PolicyTargetReference = Infer<typeof policyTargetReference>;
+
+interface Targets {
+  selector?: unknown;
+  targetRef?: unknown;
+  targetRefs?: unknown;
+}
+
+export const oneTarget: CelRule<Targets> = {
+  rule: '(has(self.selector) ? 1 : 0) + (has(self.targetRef) ? 1 : 0) + (has(self.targetRefs) ? 1 : 0) <= 1',
+  message: 'at most one of selector, targetRef and targetRefs can be set',
+  holds: ({ selector, targetRef, targetRefs }) =>
+    [selector, targetRef, targetRefs].filter((field) => field !== undefined).length <= 1,
+};
 
 /** `IstioStatus`: conditions and validation messages that the control plane writes. */
 export const istioStatus = object(
@@ -145,7 +177,9 @@ export type IstioStatus = Infer<typeof istioStatus>;
 interface IstioKind<Spec> {
   kind: string;
   plural: string;
-  shortName: string;
+  shortName?: string;
+  /** Served ones, in order; those of most kinds of the group unless told. */
+  versions?: readonly string[];
   columns: readonly PrinterColumn[];
   specIsRequired?: boolean;
   spec: Schema<Spec>;
@@ -154,18 +188,29 @@ interface IstioKind<Spec> {
 
 /** A kind of `networking.istio.io`, with the names, versions and labels of Istio's own definition. */
 export function networkingKind<Spec>(kind: IstioKind<Spec>): Kind<Spec, IstioStatus> {
-  return istioKind(kind, 'networking', ['v1', 'v1alpha3', 'v1beta1'], {});
+  return istioKind(kind, 'networking', ['v1', 'v1alpha3', 'v1beta1'], 0, {});
 }
 
 /** A kind of `security.istio.io`. */
 export function securityKind<Spec>(kind: IstioKind<Spec>): Kind<Spec, IstioStatus> {
-  return istioKind(kind, 'security', ['v1', 'v1beta1'], { istio: 'security' });
+  return istioKind(kind, 'security', ['v1', 'v1beta1'], 0, { istio: 'security' });
+}
+
+/** A kind of `extensions.istio.io`. */
+export function extensionsKind<Spec>(kind: IstioKind<Spec>): Kind<Spec, IstioStatus> {
+  return istioKind(kind, 'extensions', ['v1alpha1'], 0, {});
+}
+
+/** A kind of `telemetry.istio.io`, which is stored in its older version. */
+export function telemetryKind<Spec>(kind: IstioKind<Spec>): Kind<Spec, IstioStatus> {
+  return istioKind(kind, 'telemetry', ['v1', 'v1alpha1'], 1, { istio: 'telemetry' });
 }
 
 function istioKind<Spec>(
   { shortName, ...kind }: IstioKind<Spec>,
   area: string,
   versions: readonly string[],
+  stored: number,
   labels: Record<string, string>,
 ): Kind<Spec, IstioStatus> {
   return {
@@ -173,8 +218,9 @@ function istioKind<Spec>(
     specIsRequired: false,
     ...kind,
     group: `${area}.istio.io`,
-    versions,
-    shortNames: [shortName],
+    versions: kind.versions ?? versions,
+    stored,
+    shortNames: shortName === undefined ? [] : [shortName],
     categories: ['istio-io', `${area}-istio-io`],
     scope: 'Namespaced',
     labels: { app: 'istio-pilot', chart: 'istio', heritage: 'Tiller', ...labels, release: 'istio' },

@@ -31,7 +31,7 @@ import {
 import { checkDestinationRule } from './rules/destination-rule-rules.ts';
 import { checkTrafficPolicy } from './rules/traffic-policy-rules.ts';
 
-const connectionPool = object({
+export const connectionPool = object({
   http: object({
     h2UpgradePolicy: enumOf(['DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE']),
     http1MaxPendingRequests: int32(),

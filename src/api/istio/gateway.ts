@@ -8,7 +8,7 @@ const tlsVersion = enumOf(['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3
 
 const certificateFiles = object({ caCertificates: text, privateKey: text, serverCertificate: text });
 
-const tls = object(
+export const serverTls = object(
   {
     caCertCredentialName: text,
     caCertificates: text,
@@ -58,12 +58,12 @@ const server = object({
   hosts: required(texts),
   name: text,
   port: required(serverPort),
-  tls,
+  tls: serverTls,
 });
 
 const spec = object({ selector: labelMap, servers: array(ruled(server, checkServer)) });
 
-export type ServerTlsSettings = Infer<typeof tls>;
+export type ServerTlsSettings = Infer<typeof serverTls>;
 export type ServerPort = Infer<typeof serverPort>;
 export type Server = Infer<typeof server>;
 export type GatewaySpec = Infer<typeof spec>;

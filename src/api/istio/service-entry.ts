@@ -1,63 +1,10 @@
 /** ServiceEntry (networking.istio.io): a host that Kubernetes does not know. https://istio.io/latest/docs/reference/config/networking/service-entry/ */
 import { columns } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
-import { array, enumOf, type Infer, map, object, required, string, uint32 } from '../schema/schema.ts';
-import { checkedPort, type IstioStatus, networkingKind, text, texts } from './common.ts';
+import { array, enumOf, type Infer, object, required, string } from '../schema/schema.ts';
+import { checkedPort, type IstioStatus, labelsSelector, networkingKind, texts } from './common.ts';
 import { checkServiceEntry } from './rules/service-entry-rules.ts';
-
-const socketPrefix = 'unix://';
-
-const endpoint = object(
-  {
-    address: string({
-      maxLength: 256,
-      cel: [
-        {
-          rule: 'self.startsWith("unix://") ? (self.substring(7, 8) == "/" || self.substring(7, 8) == "@") : true',
-          message: 'must be an absolute path or begin with @ after unix://',
-          holds: (address) => !address.startsWith(socketPrefix) || /^[/@]/.test(address.slice(socketPrefix.length)),
-        },
-        {
-          rule: 'self.startsWith("unix://") ? !self.endsWith("/") : true',
-          message: 'must be a socket, not a folder',
-          holds: (address) => !address.startsWith(socketPrefix) || !address.endsWith('/'),
-        },
-      ],
-    }),
-    labels: map(text, { maxProperties: 256 }),
-    locality: string({ maxLength: 2048 }),
-    network: string({ maxLength: 2048 }),
-    ports: map(checkedPort(), {
-      maxProperties: 128,
-      cel: [
-        {
-          rule: 'self.all(key, size(key) < 63 && key.matches("^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$"))',
-          message: 'must have port names (letters, digits, dashes) as its keys',
-          holds: (ports) =>
-            Object.keys(ports).every(
-              (name) => name.length < 63 && /^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$/.test(name),
-            ),
-        },
-      ],
-    }),
-    serviceAccount: string({ maxLength: 253 }),
-    weight: uint32(),
-  },
-  {
-    cel: [
-      {
-        rule: 'has(self.address) || has(self.network)',
-        message: 'needs an address, or a network',
-        holds: (endpoint) => endpoint.address !== undefined || endpoint.network !== undefined,
-      },
-      {
-        rule: '(has(self.address) ? self.address : "").startsWith("unix://") ? !has(self.ports) : true',
-        message: 'a Unix socket has no ports',
-        holds: (endpoint) => !endpoint.address?.startsWith(socketPrefix) || endpoint.ports === undefined,
-      },
-    ],
-  },
-);
+import { workloadEntrySpec } from './workload-entry.ts';
 
 const servicePort = object({
   name: required(string({ maxLength: 256 })),
@@ -69,7 +16,7 @@ const servicePort = object({
 const spec = object(
   {
     addresses: array(string({ maxLength: 64 }), { maxItems: 256 }),
-    endpoints: array(endpoint, { maxItems: 4096 }),
+    endpoints: array(workloadEntrySpec, { maxItems: 4096 }),
     exportTo: texts,
     hosts: required(
       array(
@@ -93,21 +40,7 @@ const spec = object(
     }),
     resolution: enumOf(['NONE', 'STATIC', 'DNS', 'DNS_ROUND_ROBIN', 'DYNAMIC_DNS']),
     subjectAltNames: texts,
-    workloadSelector: object({
-      labels: map(
-        string({
-          maxLength: 63,
-          cel: [
-            {
-              rule: '!self.contains("*")',
-              message: 'must not have a wildcard',
-              holds: (value) => !value.includes('*'),
-            },
-          ],
-        }),
-        { maxProperties: 256 },
-      ),
-    }),
+    workloadSelector: labelsSelector,
   },
   {
     cel: [
@@ -137,7 +70,6 @@ const spec = object(
   },
 );
 
-export type WorkloadEntrySpec = Infer<typeof endpoint>;
 export type ServiceEntryPort = Infer<typeof servicePort>;
 export type ServiceEntrySpec = Infer<typeof spec>;
 export type ServiceEntry = KubeObject<'ServiceEntry', ServiceEntrySpec, IstioStatus>;

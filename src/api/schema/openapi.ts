@@ -50,7 +50,8 @@ function shapeOf(node: Node): OpenApi {
       const needed = fields.flatMap(([name, field]) => (field.isRequired ? [name] : []));
       return given({
         type: 'object',
-        properties: Object.fromEntries(fields.map(([name, field]) => [name, openApiOf(field)])),
+        properties:
+          fields.length > 0 ? Object.fromEntries(fields.map(([name, field]) => [name, openApiOf(field)])) : undefined,
         required: needed.length > 0 ? needed : undefined,
         ...oneOfGroups(node.oneOf ?? []),
         'x-kubernetes-preserve-unknown-fields': node.unlisted && true,

@@ -97,6 +97,11 @@ export function anything<T = unknown>(options: Options<T> = {}): Schema<T> {
   return { type: 'anything', ...options };
 }
 
+/** An object of any shape. */
+export function anyObject(): Schema<Record<string, unknown>> {
+  return { type: 'object', fields: {}, unlisted: 'keep' };
+}
+
 export function array<T>(
   items: Schema<T>,
   options: Options<T[]> & { minItems?: number; maxItems?: number; listMapKeys?: readonly string[] } = {},

@@ -2,10 +2,16 @@
 
 import type { AuthorizationPolicy } from '../../api/istio/authorization-policy.ts';
 import type { DestinationRule } from '../../api/istio/destination-rule.ts';
+import type { EnvoyFilter } from '../../api/istio/envoy-filter.ts';
 import type { Gateway } from '../../api/istio/gateway.ts';
 import type { PeerAuthentication } from '../../api/istio/peer-authentication.ts';
+import type { RequestAuthentication } from '../../api/istio/request-authentication.ts';
 import type { ServiceEntry } from '../../api/istio/service-entry.ts';
+import type { Sidecar } from '../../api/istio/sidecar.ts';
+import type { Telemetry } from '../../api/istio/telemetry.ts';
 import type { VirtualService } from '../../api/istio/virtual-service.ts';
+import type { WasmPlugin } from '../../api/istio/wasm-plugin.ts';
+import type { WorkloadEntry } from '../../api/istio/workload-entry.ts';
 import type { MeshConfig } from '../../api/mesh-config.ts';
 import type { ObjectMeta } from '../../api/meta.ts';
 
@@ -78,6 +84,12 @@ export interface MeshObjects {
   gateways: ByKey<Gateway>;
   authorizationPolicies: ByKey<AuthorizationPolicy>;
   peerAuthentications: ByKey<PeerAuthentication>;
+  requestAuthentications: ByKey<RequestAuthentication>;
+  sidecars: ByKey<Sidecar>;
+  workloadEntries: ByKey<WorkloadEntry>;
+  telemetries: ByKey<Telemetry>;
+  envoyFilters: ByKey<EnvoyFilter>;
+  wasmPlugins: ByKey<WasmPlugin>;
   meshConfig: MeshConfig;
   /** `cluster.local`. */
   clusterDomain: string;
@@ -97,6 +109,12 @@ export const noObjects: MeshObjects = {
   gateways: new Map(),
   authorizationPolicies: new Map(),
   peerAuthentications: new Map(),
+  requestAuthentications: new Map(),
+  sidecars: new Map(),
+  workloadEntries: new Map(),
+  telemetries: new Map(),
+  envoyFilters: new Map(),
+  wasmPlugins: new Map(),
   meshConfig: {},
   clusterDomain: 'cluster.local',
   clusterId: 'Kubernetes',

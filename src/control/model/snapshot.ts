@@ -64,6 +64,12 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
       'gateways',
       'authorizationPolicies',
       'peerAuthentications',
+      'requestAuthentications',
+      'sidecars',
+      'workloadEntries',
+      'telemetries',
+      'envoyFilters',
+      'wasmPlugins',
       'meshConfig',
       'namespaces',
     );

@@ -5,6 +5,8 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import type { JsonObject } from '@bufbuild/protobuf';
+import type { Analyzed, Finding } from '../analyze/finding.ts';
+import { adviseOn, analyzeMesh } from '../analyze/mesh-analysis.ts';
 import { buildSnapshot, type Snapshot } from '../model/snapshot.ts';
 import type { Problem } from '../translate/problem.ts';
 import { type ProxyNode as ScopeNode, scopeOf } from '../translate/scope.ts';
@@ -44,6 +46,7 @@ export class Mesh {
   #snapshot: Snapshot | null = null;
   #discovery: Discovery | null = null;
   #searched: { configVersion: number; problems: readonly Problem[] } | null = null;
+  #analyzed: { configVersion: number; pods: object; findings: readonly Finding[] } | null = null;
   readonly #listeners = new Set<() => void>();
 
   constructor(options: MeshOptions) {
@@ -104,6 +107,29 @@ export class Mesh {
       this.#searched = { configVersion: snapshot.configVersion, problems: found };
     }
     return distinct([...this.problems, ...this.#searched.problems]);
+  }
+
+  /** What would be said of a resource if it were applied now, a sentence each. */
+  advise(object: unknown): string[] {
+    const snapshot = this.#snapshot;
+    if (!snapshot) return [];
+    return adviseOn(object as Analyzed, snapshot.objects, snapshot.mesh.rootNamespace).map(
+      ({ code, path, message }) => `[${code}] ${path === '' ? '' : `${path}: `}${message}`,
+    );
+  }
+
+  /** What the analysis of the whole mesh says; made anew when something but endpoints has changed. */
+  analyze(): readonly Finding[] {
+    const snapshot = this.#snapshot;
+    if (!snapshot) return [];
+    const { configVersion, objects } = snapshot;
+    if (this.#analyzed?.configVersion !== configVersion || this.#analyzed.pods !== objects.pods)
+      this.#analyzed = {
+        configVersion,
+        pods: objects.pods,
+        findings: analyzeMesh(snapshot.objects, snapshot.mesh.rootNamespace),
+      };
+    return this.#analyzed.findings;
   }
 
   /** Calls `listener` when `problems` may have changed, until the returned function is called. */

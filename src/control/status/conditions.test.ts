@@ -1,8 +1,9 @@
 import test from 'ava';
 import { resource } from '../../kube/object.ts';
 import { ObjectServer } from '../../kube/testing/object-server.ts';
+import type { Finding } from '../analyze/finding.ts';
 import type { Problem } from '../translate/problem.ts';
-import { conditionFor, writeConditions } from './conditions.ts';
+import { statusFor, writeConditions } from './conditions.ts';
 
 const virtualServices = resource('networking.istio.io/v1', 'VirtualService', 'virtualservices');
 const object = (name: string, status?: object) => ({
@@ -20,14 +21,43 @@ const problem = (name: string, message: string): Problem => ({
   message,
 });
 
+const finding = (name: string): Finding => ({
+  code: 'IST0101',
+  resource: object(name),
+  path: 'spec.gateways[0]',
+  message: 'Referenced gateway not found: "shop/x"',
+});
+
 test('a condition is written only when it says something new', (t) => {
-  t.is(conditionFor(object('a'), [], 'now'), null, 'what never had a problem is left alone');
-  const wrong = conditionFor(object('a'), [problem('a', 'is unknown')], 'now')!;
-  t.like(wrong, { status: 'False', message: 'spec.hosts[0]: is unknown', observedGeneration: 3 });
-  const told = object('a', { conditions: [wrong] });
-  t.is(conditionFor(told, [problem('a', 'is unknown')], 'later'), null);
-  t.is(conditionFor(told, [problem('a', 'is odd')], 'later')?.lastTransitionTime, 'now');
-  t.like(conditionFor(told, [], 'later'), { status: 'True', reason: 'Accepted', lastTransitionTime: 'later' });
+  const of = (status: object | undefined, found: Problem[], when: string) =>
+    statusFor(object('a', status), { problems: found, findings: [] }, when);
+  t.is(of(undefined, [], 'now'), null, 'what never had a problem is left alone');
+  const wrong = of(undefined, [problem('a', 'is unknown')], 'now')!;
+  t.like(wrong.conditions?.[0], { status: 'False', message: 'spec.hosts[0]: is unknown', observedGeneration: 3 });
+  t.is(of(wrong, [problem('a', 'is unknown')], 'later'), null);
+  t.is(of(wrong, [problem('a', 'is odd')], 'later')?.conditions?.[0].lastTransitionTime, 'now');
+  t.like(of(wrong, [], 'later')?.conditions?.[0], { status: 'True', reason: 'Accepted', lastTransitionTime: 'later' });
+});
+
+test('the analysis is told by its codes, and taken back', (t) => {
+  const told = statusFor(object('a'), { problems: [], findings: [finding('a')] }, 'now')!;
+  t.deepEqual(told.validationMessages, [
+    {
+      type: { code: 'IST0101', name: 'ReferencedResourceNotFound' },
+      level: 'ERROR',
+      documentationUrl: 'https://istio.io/latest/docs/reference/config/analysis/ist0101/',
+    },
+  ]);
+  t.like(told.conditions?.[0], {
+    type: 'PassedAnalysis',
+    status: 'False',
+    reason: 'issuesFound',
+    message: 'spec.gateways[0]: Referenced gateway not found: "shop/x"',
+  });
+  t.is(statusFor(object('a', told), { problems: [], findings: [finding('a')] }, 'later'), null);
+  const well = statusFor(object('a', told), { problems: [], findings: [] }, 'later')!;
+  t.deepEqual(well.validationMessages, []);
+  t.like(well.conditions?.[0], { type: 'PassedAnalysis', status: 'True', reason: 'noIssuesFound' });
 });
 
 test('the leader tells of problems, takes back what is mended, and what an earlier leader left', async (t) => {
@@ -39,10 +69,12 @@ test('the leader tells of problems, takes back what is mended, and what an earli
   await client.patchStatus(virtualServices, 'c', 'shop', { conditions: [{ ...left, type: 'Theirs' }, left] });
 
   let problems = [problem('a', 'is unknown')];
+  let findings = [finding('b')];
   let tell = () => {};
   const mesh = {
     isReady: true,
     findProblems: async () => problems,
+    analyze: () => findings,
     onProblems: (listener: () => void) => {
       tell = listener;
       return () => {};
@@ -55,10 +87,11 @@ test('the leader tells of problems, takes back what is mended, and what an earli
     return conditions.map((each) => `${(each as typeof left).type} ${(each as typeof left).status}`).join();
   };
   await api.until(() => statusOf('a') === 'Reconciled False' && statusOf('c') === 'Theirs False,Reconciled True');
+  await api.until(() => statusOf('b') === 'PassedAnalysis False');
   problems = [];
+  findings = [];
   tell();
-  await api.until(() => statusOf('a') === 'Reconciled True');
-  t.is(statusOf('b'), '');
+  await api.until(() => statusOf('a') === 'Reconciled True' && statusOf('b') === 'PassedAnalysis True');
   const writes = api.writes.length;
   tell();
   ending.abort();

@@ -72,6 +72,9 @@ const kinds: Readonly<Record<string, keyof MeshObjects>> = {
   Gateway: 'gateways',
   AuthorizationPolicy: 'authorizationPolicies',
   PeerAuthentication: 'peerAuthentications',
+  Sidecar: 'sidecars',
+  WorkloadEntry: 'workloadEntries',
+  Telemetry: 'telemetries',
 };
 
 /** Documents as a cluster's objects; the first says for which proxy. */

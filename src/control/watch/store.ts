@@ -44,6 +44,12 @@ const storedKinds: { readonly [kind: string]: StoredKind } = {
   Gateway: istio('gateways'),
   AuthorizationPolicy: istio('authorizationPolicies'),
   PeerAuthentication: istio('peerAuthentications'),
+  RequestAuthentication: istio('requestAuthentications'),
+  Sidecar: istio('sidecars'),
+  WorkloadEntry: istio('workloadEntries'),
+  Telemetry: istio('telemetries'),
+  EnvoyFilter: istio('envoyFilters'),
+  WasmPlugin: istio('wasmPlugins'),
 };
 
 const tableNames = Object.values(storedKinds).map(({ table }) => table);
@@ -52,7 +58,7 @@ const groups = new Set(['v1', 'discovery.k8s.io/v1']);
 /** Whether objects of this version and kind are part of a mesh. */
 export function isStored({ apiVersion, kind }: ApiObject): boolean {
   if (!Object.hasOwn(storedKinds, kind)) return false;
-  return groups.has(apiVersion) || /^(networking|security)\.istio\.io\//.test(apiVersion);
+  return groups.has(apiVersion) || /^(networking|security|telemetry|extensions)\.istio\.io\//.test(apiVersion);
 }
 
 export interface StoreOptions {

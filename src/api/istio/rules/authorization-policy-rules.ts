@@ -1,9 +1,9 @@
 /** Rules across an AuthorizationPolicy's fields. */
 import { below, each, type Report, show } from '../../schema/problem.ts';
 import type { AuthorizationPolicy, AuthorizationPolicySpec, AuthorizationRule } from '../authorization-policy.ts';
-import type { PolicyTargetReference } from '../common.ts';
 import { checkCondition, checkValues, needsToken } from './authorization-values.ts';
 import { warnOfEmptySelector } from './label-rules.ts';
+import { checkTargetRef } from './target-ref.ts';
 
 const dryRun = 'istio.io/dry-run';
 
@@ -26,23 +26,6 @@ export function checkAuthorizationPolicy(
         'asks for HTTP alone, so every connection to a port that is not HTTP is denied; name the ports in to.operation.ports',
       );
   });
-}
-
-const targets = [
-  '/Service',
-  'core/Service',
-  'networking.istio.io/ServiceEntry',
-  'gateway.networking.k8s.io/Gateway',
-  'gateway.networking.k8s.io/GatewayClass',
-];
-
-function checkTargetRef(report: Report, { group = '', kind }: PolicyTargetReference): void {
-  if (!targets.includes(`${group}/${kind}`))
-    report.error(
-      ['kind'],
-      `must be a Service, ServiceEntry, Gateway or GatewayClass with its group, is ${show(group ? `${group}/${kind}` : kind)}`,
-      'enum',
-    );
 }
 
 function checkAction(report: Report, spec: AuthorizationPolicySpec, action: string): void {

@@ -1,6 +1,7 @@
 /** Rules across a ServiceEntry's fields. */
 import { below, each, eachEntry, type Report, show } from '../../schema/problem.ts';
-import type { ServiceEntry, ServiceEntrySpec, WorkloadEntrySpec } from '../service-entry.ts';
+import type { ServiceEntry, ServiceEntrySpec } from '../service-entry.ts';
+import type { WorkloadEntrySpec } from '../workload-entry.ts';
 import { checkExportTo } from './export-to.ts';
 import { dnsNameProblem, isDnsLabel, isIpAddress, isIpOrCidr, wildcardNameProblem } from './host-name.ts';
 import { checkLabels } from './label-rules.ts';

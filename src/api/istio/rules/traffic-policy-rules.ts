@@ -36,7 +36,7 @@ function checkCommon(report: Report, policy: Common): void {
   checkClientTls(below(report, 'tls'), policy.tls);
 }
 
-function checkConnectionPool(report: Report, pool: ConnectionPoolSettings | undefined): void {
+export function checkConnectionPool(report: Report, pool: ConnectionPoolSettings | undefined): void {
   if (!pool) return;
   const { http, tcp } = pool;
   if (!http && !tcp) report.error([], 'needs http, tcp or both', 'required');
