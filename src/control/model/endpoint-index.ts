@@ -1,4 +1,5 @@
 /** Endpoints and identities by service, worked out when they are asked for and handed from one snapshot to the next where equal. */
+import type { WorkloadEntry } from '../../api/istio/workload-entry.ts';
 import { type Endpoint, type EndpointSources, endpointsOf } from './endpoint.ts';
 import type { EndpointSliceObject } from './objects.ts';
 import type { Service, ServicePort } from './service.ts';
@@ -8,6 +9,7 @@ type SlicesByService = ReadonlyMap<string, readonly EndpointSliceObject[]>;
 
 export class EndpointIndex {
   readonly slices: SlicesByService;
+  readonly entries: readonly WorkloadEntry[];
   readonly #workloadByIp: ReadonlyMap<string, Workload>;
   readonly #workloads: readonly Workload[];
   readonly #endpoints = new Map<ServicePort, readonly Endpoint[]>();
@@ -20,9 +22,11 @@ export class EndpointIndex {
     slices: SlicesByService,
     workloadByIp: ReadonlyMap<string, Workload>,
     workloads: readonly Workload[],
+    entries: readonly WorkloadEntry[],
     previous: EndpointIndex | null,
   ) {
     this.slices = slices;
+    this.entries = entries;
     this.#workloadByIp = workloadByIp;
     this.#workloads = workloads;
     this.#endpointsBefore = previous?.knownEndpoints ?? new Map();
@@ -44,6 +48,7 @@ export class EndpointIndex {
       slices: this.#slicesOf(service),
       workloadByIp: this.#workloadByIp,
       workloads: this.#workloads,
+      entries: this.entries,
     };
     const found = keepEqual(this.#endpointsBefore.get(port), endpointsOf(service, port, sources), equalEndpoints);
     this.#endpoints.set(port, found);
@@ -63,7 +68,8 @@ export class EndpointIndex {
       for (const { addresses } of slice.endpoints ?? [])
         for (const workload of addresses.map((address) => this.#workloadByIp.get(address)))
           if (workload) add(workload.namespace, workload.serviceAccount);
-    for (const port of service.native ? [] : service.ports)
+    // Workloads elsewhere are in no slice.
+    for (const port of service.native && this.entries.length === 0 ? [] : service.ports)
       for (const { serviceAccount, namespace } of this.endpoints(service, port)) add(namespace, serviceAccount);
     const found = keepEqual(this.#identitiesBefore.get(service), [...names].sort(), (a, b) => a === b);
     this.#identities.set(service, found);

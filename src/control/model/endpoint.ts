@@ -1,4 +1,5 @@
 /** The addresses behind a service's port. */
+import type { WorkloadEntry } from '../../api/istio/workload-entry.ts';
 import type { EndpointSliceObject } from './objects.ts';
 import { compare, type Labels, matchesLabels } from './selector.ts';
 import type { Service, ServicePort } from './service.ts';
@@ -22,6 +23,7 @@ export interface EndpointSources {
   slices: readonly EndpointSliceObject[];
   workloadByIp: ReadonlyMap<string, Workload>;
   workloads: readonly Workload[];
+  entries: readonly WorkloadEntry[];
 }
 
 /** In a fixed order, so that the same endpoints always make the same message. */
@@ -46,7 +48,33 @@ export function endpointsOf(service: Service, port: ServicePort, sources: Endpoi
     for (const workload of sources.workloads)
       if (workload.namespace === service.namespace && matchesLabels(service.selector, workload.labels))
         for (const address of workload.ips) add(ofWorkload(workload, address, Number(port.target)));
+  if (service.selector && Object.keys(service.selector).length > 0)
+    for (const entry of sources.entries) {
+      const endpoint = ofEntry(entry, service, port);
+      if (endpoint !== null) add(endpoint);
+    }
   return [...found.values()].sort((a, b) => compare(a.address, b.address) || a.port - b.port);
+}
+
+/** Null when the service does not select it; one without an address is reached in a way that we do not have. */
+function ofEntry({ metadata, spec }: WorkloadEntry, service: Service, port: ServicePort): Endpoint | null {
+  const { namespace = '', name = '' } = metadata;
+  const labels = { ...metadata.labels, ...spec.labels };
+  if (namespace !== service.namespace || !spec.address || !matchesLabels(service.selector ?? {}, labels)) return null;
+  const target = Number(port.target);
+  const [region = '', zone = '', subzone = ''] = (spec.locality ?? '').split('/');
+  return {
+    address: spec.address,
+    port: spec.ports?.[port.name] ?? (Number.isNaN(target) ? port.port : target),
+    labels,
+    meshed: labels['security.istio.io/tlsMode'] === 'istio',
+    locality: spec.locality ? { region, zone, subzone } : nowhere,
+    workload: '',
+    serviceAccount: spec.serviceAccount ?? '',
+    namespace,
+    weight: spec.weight || 1,
+    podName: name,
+  };
 }
 
 function addSlice(

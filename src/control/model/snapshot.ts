@@ -5,8 +5,11 @@
 import type { AuthorizationPolicy } from '../../api/istio/authorization-policy.ts';
 import type { DestinationRule } from '../../api/istio/destination-rule.ts';
 import type { Gateway } from '../../api/istio/gateway.ts';
+import type { Sidecar } from '../../api/istio/sidecar.ts';
+import type { Telemetry } from '../../api/istio/telemetry.ts';
 import type { VirtualService } from '../../api/istio/virtual-service.ts';
 import { type ResolvedMeshConfig, resolveMeshConfig } from '../../api/mesh-config.ts';
+import { type AccessLogging, meshAccessLogging } from './access-logging.ts';
 import type { Endpoint } from './endpoint.ts';
 import { EndpointIndex } from './endpoint-index.ts';
 import { MtlsPolicies } from './mtls-mode.ts';
@@ -15,10 +18,13 @@ import { byAge, compare } from './selector.ts';
 import { fromService, fromServiceEntry, type Service, type ServicePort } from './service.ts';
 import { type Workload, workloadOf } from './workload.ts';
 
+/** The mesh's configuration, and what it comes to. */
+export type MeshSettings = ResolvedMeshConfig & { readonly accessLogging: AccessLogging };
+
 export interface Snapshot {
   readonly version: number;
   readonly objects: MeshObjects;
-  readonly mesh: ResolvedMeshConfig;
+  readonly mesh: MeshSettings;
   readonly domain: string;
   /** In order of host, then of age: of two with one host the first counts. */
   readonly services: readonly Service[];
@@ -30,6 +36,8 @@ export interface Snapshot {
   readonly destinationRules: readonly DestinationRule[];
   readonly gateways: ReadonlyMap<string, Gateway>;
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
+  readonly sidecars: readonly Sidecar[];
+  readonly telemetries: readonly Telemetry[];
   readonly mtls: MtlsPolicies;
   /** Changes exactly when something other than endpoints and pods has changed. */
   readonly configVersion: number;
@@ -45,7 +53,7 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
   const keep = <T>(value: T | undefined, make: () => T, ...keys: Array<keyof MeshObjects>): T =>
     value !== undefined && same(...keys) ? value : make();
 
-  const mesh = keep(previous?.mesh, () => resolveMeshConfig(objects.meshConfig), 'meshConfig');
+  const mesh = keep(previous?.mesh, () => settingsOf(objects.meshConfig), 'meshConfig');
   const services = keep(previous?.services, () => servicesOf(objects), 'services', 'serviceEntries', 'clusterDomain');
   const workloads = keep(
     previous ? { byIp: previous.workloadByIp, byName: previous.workloadByName } : undefined,
@@ -79,6 +87,7 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
     keep(lastIndex?.slices, () => slicesByService(objects), 'endpointSlices'),
     workloads.byIp,
     [...workloads.byName.values()],
+    keep(lastIndex?.entries, () => [...objects.workloadEntries.values()], 'workloadEntries'),
     lastIndex ?? null,
   );
 
@@ -107,6 +116,8 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
       () => [...objects.authorizationPolicies.values()].sort(byAge),
       'authorizationPolicies',
     ),
+    sidecars: keep(previous?.sidecars, () => [...objects.sidecars.values()].sort(byAge), 'sidecars'),
+    telemetries: keep(previous?.telemetries, () => [...objects.telemetries.values()].sort(byAge), 'telemetries'),
     mtls: keep(
       previous?.mtls,
       () => new MtlsPolicies(objects.peerAuthentications.values(), mesh.rootNamespace),
@@ -122,6 +133,11 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
 }
 
 const indices = new WeakMap<Snapshot, EndpointIndex>();
+
+function settingsOf(given: MeshObjects['meshConfig']): MeshSettings {
+  const mesh = resolveMeshConfig(given);
+  return { ...mesh, accessLogging: meshAccessLogging(mesh) };
+}
 
 function servicesOf(objects: MeshObjects): Service[] {
   const entries = [...objects.serviceEntries.values()].sort(byAge);

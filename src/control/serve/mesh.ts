@@ -193,8 +193,10 @@ function distinct(problems: readonly Problem[]): Problem[] {
 const maxTypicalNodes = 200;
 
 function typicalNodes({ objects }: Snapshot): ScopeNode[] {
-  const { virtualServices, destinationRules, authorizationPolicies, peerAuthentications, serviceEntries } = objects;
-  const tables = [virtualServices, destinationRules, authorizationPolicies, peerAuthentications, serviceEntries];
+  const { virtualServices, destinationRules, authorizationPolicies, peerAuthentications } = objects;
+  const { serviceEntries, sidecars, telemetries } = objects;
+  const policies = [authorizationPolicies, peerAuthentications, sidecars, telemetries];
+  const tables = [virtualServices, destinationRules, serviceEntries, ...policies];
   const namespaces = new Set(tables.flatMap((table) => [...table.values()].map(({ metadata }) => metadata.namespace)));
   const sidecars = [...namespaces].map((namespace) => ({
     id: `sidecar~0.0.0.0~any.${namespace}~${namespace}.svc.cluster.local`,

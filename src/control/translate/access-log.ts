@@ -1,8 +1,12 @@
 /** The mesh's access log (Istio, "Envoy Access Logs": the default formats). */
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
-import type { ResolvedMeshConfig } from '../../api/mesh-config.ts';
-import type { AccessLogSchema } from '../../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
+import {
+  type AccessLogSchema,
+  ComparisonFilter_Op as Op,
+} from '../../xds/gen/envoy/config/accesslog/v3/accesslog_pb.js';
 import { FileAccessLogSchema } from '../../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
+import type { AccessLog, AccessLogging } from '../model/access-logging.ts';
+import type { MeshSettings } from '../model/snapshot.ts';
 import { any } from './message.ts';
 
 const defaultText =
@@ -39,20 +43,39 @@ const defaultJson: Readonly<Record<string, string>> = {
   upstream_transport_failure_reason: '%UPSTREAM_TRANSPORT_FAILURE_REASON%',
 };
 
-/** Empty when the mesh keeps no access log. */
-export function accessLogs(mesh: ResolvedMeshConfig): Array<MessageInitShape<typeof AccessLogSchema>> {
-  if (!mesh.accessLogFile) return [];
-  const value = any(FileAccessLogSchema, {
-    path: mesh.accessLogFile,
-    accessLogFormat: { case: 'logFormat', value: { format: format(mesh) } },
+/** Empty when no access log is kept on that side; a gateway's are a client's (Istio). */
+export function accessLogs(
+  { accessLogging }: MeshSettings,
+  side: keyof AccessLogging,
+): Array<MessageInitShape<typeof AccessLogSchema>> {
+  return accessLogging[side].map((log) => {
+    const value = any(FileAccessLogSchema, {
+      path: log.path,
+      accessLogFormat: { case: 'logFormat', value: { format: format(log) } },
+    });
+    return {
+      name: 'envoy.access_loggers.file',
+      configType: { case: 'typedConfig', value },
+      filter: log.status ? statusFilter(log.status) : undefined,
+    };
   });
-  return [{ name: 'envoy.access_loggers.file', configType: { case: 'typedConfig', value } }];
 }
 
-function format(mesh: ResolvedMeshConfig) {
-  if (mesh.accessLogEncoding === 'JSON')
-    return { case: 'jsonFormat' as const, value: jsonFormat(mesh.accessLogFormat) };
-  const text = mesh.accessLogFormat || defaultText;
+function statusFilter({ operation, code }: NonNullable<AccessLog['status']>) {
+  return {
+    filterSpecifier: {
+      case: 'statusCodeFilter' as const,
+      value: {
+        comparison: { op: Op[operation], value: { defaultValue: code, runtimeKey: 'access_log.status' } },
+      },
+    },
+  };
+}
+
+function format(log: AccessLog) {
+  if (log.encoding === 'JSON')
+    return { case: 'jsonFormat' as const, value: (log.labels as JsonObject | null) ?? jsonFormat(log.format) };
+  const text = log.format || defaultText;
   return {
     case: 'textFormatSource' as const,
     value: { specifier: { case: 'inlineString' as const, value: text.endsWith('\n') ? text : `${text}\n` } },

@@ -22,7 +22,7 @@ import type { Resolution, Service, ServicePort } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { assignment, takesMutualTls } from './endpoints.ts';
 import { Memo } from './memo.ts';
-import { any, duration, milliseconds } from './message.ts';
+import { any, duration, milliseconds, socketAddress } from './message.ts';
 import {
   apiPath,
   blackHoleCluster,
@@ -369,13 +369,38 @@ const fromInbound = {
   sourceAddress: { address: inboundSourceAddress, portSpecifier: { case: 'portValue' as const, value: 0 } },
 };
 
+/** The address that the caller meant, or what a Sidecar names: another port of it (0.0.0.0), one of loopback, or a Unix socket. */
+function localDestination(name: string, endpoint: string | null): ClusterInit {
+  const toOriginal = {
+    clusterDiscoveryType: { case: 'type' as const, value: Discovery.ORIGINAL_DST },
+    lbPolicy: Lb.CLUSTER_PROVIDED,
+  };
+  if (endpoint === null) return toOriginal;
+  const colon = endpoint.lastIndexOf(':');
+  const [address, port] = [endpoint.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), Number(endpoint.slice(colon + 1))];
+  if (address === '0.0.0.0' || address === '::')
+    return {
+      ...toOriginal,
+      lbConfig: { case: 'originalDstLbConfig', value: { upstreamPortOverride: port } },
+    };
+  const at = endpoint.startsWith('unix://')
+    ? { address: { case: 'pipe' as const, value: { path: endpoint.slice('unix://'.length) } } }
+    : socketAddress(address, port);
+  return {
+    clusterDiscoveryType: { case: 'type', value: Discovery.STATIC },
+    loadAssignment: {
+      clusterName: name,
+      endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: at } } }] }],
+    },
+  };
+}
+
 /** The application's own port, at the address that the caller meant. */
 export function inboundClusters(scope: Scope, connectTimeout: string): Cluster[] {
-  return scope.inbound.map(({ service, port, target }) =>
+  return scope.inbound.map(({ service, port, target, endpoint }) =>
     create(ClusterSchema, {
       name: inboundCluster(target),
-      clusterDiscoveryType: { case: 'type', value: Discovery.ORIGINAL_DST },
-      lbPolicy: Lb.CLUSTER_PROVIDED,
+      ...localDestination(inboundCluster(target), endpoint),
       connectTimeout: duration(connectTimeout),
       circuitBreakers: {
         thresholds: [
@@ -388,7 +413,7 @@ export function inboundClusters(scope: Scope, connectTimeout: string): Cluster[]
           },
         ],
       },
-      upstreamBindConfig: fromInbound,
+      upstreamBindConfig: endpoint?.startsWith('unix://') ? undefined : fromInbound,
       typedExtensionProtocolOptions:
         port.protocol === 'http'
           ? {}

@@ -46,7 +46,7 @@ export function httpManager(snapshot: Snapshot, options: HttpManagerOptions): Ne
       { name: 'envoy.filters.http.cors', configType: { case: 'typedConfig', value: any(CorsSchema, {}) } },
       { name: 'envoy.filters.http.router', configType: { case: 'typedConfig', value: any(RouterSchema, {}) } },
     ],
-    accessLog: accessLogs(snapshot.mesh),
+    accessLog: accessLogs(snapshot.mesh, side === 'inbound' ? 'server' : 'client'),
     serverName: 'istio-envoy',
     useRemoteAddress: side === 'gateway',
     generateRequestId: true,

@@ -64,7 +64,7 @@ export function virtualInbound(snapshot: Snapshot, scope: Scope, problems: Probl
       {
         name: 'virtualInbound-blackhole',
         filterChainMatch: { destinationPort: inboundPort },
-        filters: [tcpProxy(snapshot, blackHoleCluster, blackHoleCluster)],
+        filters: [tcpProxy(snapshot, blackHoleCluster, blackHoleCluster, 'server')],
       },
       ...ports.flatMap((port) => chainsOf(snapshot, port, rules)),
     ],
@@ -95,7 +95,7 @@ function chainsOf(snapshot: Snapshot, port: Port, rules: Authorization): FilterC
       filters: rules.http,
     }),
   ];
-  const tcp = (): NetworkFilter[] => [...rules.network, tcpProxy(snapshot, cluster, cluster)];
+  const tcp = (): NetworkFilter[] => [...rules.network, tcpProxy(snapshot, cluster, cluster, 'server')];
   const chain = (name: string, match: Match, filters: NetworkFilter[], secured: boolean): FilterChain => ({
     name: port.number === null ? `${label}${name}` : label,
     filterChainMatch: { ...match, destinationPort: port.number ?? undefined },

@@ -24,7 +24,7 @@ import { callerKey, gatewayName, virtualServiceFor } from './virtual-service-ind
 const maxHeadlessListeners = 500;
 
 export function outboundListeners(snapshot: Snapshot, scope: Scope, problems: Problems): Listener[] {
-  const services = visibleServices(snapshot, scope.namespace);
+  const services = visibleServices(snapshot, scope);
   const listeners = new Map<string, Listener>();
   const shared = new Map<number, FilterChain[]>();
   for (const service of services)
@@ -115,7 +115,7 @@ function opaqueOf(snapshot: Snapshot, scope: Scope, service: Service, port: Serv
   if (port.protocol === 'udp' || isHttp(port.protocol)) return none;
   const { mesh, services, destinationRules } = snapshot;
   const { namespace, labels } = scope;
-  const resource = virtualServiceFor(snapshot, service.host, namespace);
+  const resource = virtualServiceFor(snapshot, service.host, scope);
   const endpoints = service.headless ? snapshot.endpoints(service, port) : null;
   const caller = resource ? `${namespace} ${callerKey(snapshot, labels)}` : '';
   const parts = [mesh, resource, endpoints, ...(resource ? [services, destinationRules] : [])];

@@ -1,8 +1,11 @@
 /** Who a configuration is for. Two proxies with the same key get the same resources, so the key is what caches go by. */
 import type { JsonObject } from '@bufbuild/protobuf';
+import type { Sidecar } from '../../api/istio/sidecar.ts';
+import { protocolNamed } from '../model/protocol.ts';
 import type { Labels } from '../model/selector.ts';
 import { matchesLabels } from '../model/selector.ts';
 import type { Service, ServicePort } from '../model/service.ts';
+import { sidecarFor, sidecarKey } from '../model/sidecar-scope.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { type Locality, nowhere, type Workload } from '../model/workload.ts';
 
@@ -21,6 +24,8 @@ export interface Scope {
   readonly labels: Labels;
   readonly serviceAccount: string;
   readonly locality: Locality;
+  /** Gateways have none. */
+  readonly sidecar: Sidecar | null;
   /** Services of which the workload is an endpoint, and the port that it listens on for each of theirs. */
   readonly inbound: readonly InboundPort[];
 }
@@ -30,6 +35,8 @@ export interface InboundPort {
   readonly port: ServicePort;
   /** The workload's own port. */
   readonly target: number;
+  /** Where a Sidecar's listener sends it instead: another port of this workload (`127.0.0.1:8080`), or a Unix socket. */
+  readonly endpoint: string | null;
 }
 
 /** @throws Error when the id is not one of a proxy */
@@ -45,15 +52,27 @@ export function scopeOf(node: ProxyNode, snapshot: Snapshot): Scope {
     workload?.serviceAccount ??
     (typeof node.metadata.SERVICE_ACCOUNT === 'string' ? node.metadata.SERVICE_ACCOUNT : 'default');
   const locality = workload?.locality ?? node.locality ?? nowhere;
-  const inbound = inboundPorts(namespace, labels, workload, snapshot);
+  const sidecar = kind === 'sidecar' ? sidecarFor(snapshot, namespace, labels) : null;
+  const served = inboundPorts(namespace, labels, workload, snapshot);
+  const inbound = sidecar?.spec.ingress?.length ? ingressPorts(sidecar, served, namespace) : served;
   const relevant = Object.entries(labels)
     .filter(([label]) => label !== 'pod-template-hash')
     .sort()
     .flat();
-  const ports = inbound.map(({ service, port, target }) => `${service.host}:${port.port}:${target}`);
+  const ports = inbound.map(
+    ({ service, port, target, endpoint }) => `${service.host}:${port.port}:${target}:${endpoint}`,
+  );
   const where = [locality.region, locality.zone, locality.subzone];
-  const key = JSON.stringify([kind, namespace, serviceAccount, relevant, where, ports]);
-  return { key, kind, namespace, labels, serviceAccount, locality, inbound };
+  const key = JSON.stringify([
+    kind,
+    namespace,
+    serviceAccount,
+    relevant,
+    where,
+    ports,
+    sidecarKey({ namespace, sidecar }),
+  ]);
+  return { key, kind, namespace, labels, serviceAccount, locality, sidecar, inbound };
 }
 
 function asLabels(value: unknown): Labels {
@@ -77,8 +96,44 @@ function inboundPorts(
     for (const port of service.ports) {
       const target = typeof port.target === 'number' ? port.target : (workload?.ports[port.target] ?? 0);
       if (target > 0 && port.protocol !== 'udp' && !byTarget.has(target))
-        byTarget.set(target, { service, port, target });
+        byTarget.set(target, { service, port, target, endpoint: null });
     }
   }
   return [...byTarget.values()].sort((a, b) => a.target - b.target);
+}
+
+/** The listeners that a Sidecar names, in place of those that follow from services. */
+function ingressPorts(sidecar: Sidecar, served: readonly InboundPort[], namespace: string): InboundPort[] {
+  return (sidecar.spec.ingress ?? []).map(({ port: given, defaultEndpoint }): InboundPort => {
+    const { number = 0, name = '', protocol = '' } = given;
+    const own = served.find(({ target }) => target === number) ?? served.find(({ port }) => port.port === number);
+    const port = { name, port: number, protocol: protocolNamed(protocol), target: number };
+    return {
+      service: own?.service ?? unnamed(sidecar, namespace),
+      port,
+      target: number,
+      endpoint: defaultEndpoint || null,
+    };
+  });
+}
+
+/** For a port that no service has. */
+function unnamed({ metadata }: Sidecar, namespace: string): Service {
+  return {
+    host: '',
+    name: metadata.name ?? '',
+    namespace,
+    addresses: [],
+    headless: false,
+    ports: [],
+    resolution: 'endpoints',
+    exportTo: [],
+    selector: null,
+    publishNotReady: false,
+    external: false,
+    native: false,
+    fixedEndpoints: [],
+    subjectAltNames: [],
+    origin: '',
+  };
 }

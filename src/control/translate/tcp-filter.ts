@@ -15,6 +15,7 @@ export function tcpProxy(
   snapshot: Snapshot,
   statPrefix: string,
   targets: string | readonly WeightedTarget[],
+  side: 'client' | 'server' = 'client',
 ): NetworkFilter {
   const clusterSpecifier: MessageInitShape<typeof TcpProxySchema>['clusterSpecifier'] =
     typeof targets === 'string'
@@ -29,7 +30,7 @@ export function tcpProxy(
     name: 'envoy.filters.network.tcp_proxy',
     configType: {
       case: 'typedConfig',
-      value: any(TcpProxySchema, { statPrefix, clusterSpecifier, accessLog: accessLogs(snapshot.mesh) }),
+      value: any(TcpProxySchema, { statPrefix, clusterSpecifier, accessLog: accessLogs(snapshot.mesh, side) }),
     },
   };
 }

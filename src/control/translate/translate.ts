@@ -12,6 +12,7 @@ import { outboundCluster } from './names.ts';
 import { outboundListeners } from './outbound.ts';
 import { type Problem, Problems } from './problem.ts';
 import type { Scope } from './scope.ts';
+import { tailored } from './tailored.ts';
 import { destinationRuleOf } from './traffic-policy.ts';
 import { httpPorts, outboundRouteConfiguration, visibleServices } from './virtual-hosts.ts';
 
@@ -24,9 +25,11 @@ export interface Translation {
   problems: Problem[];
 }
 
-export function translate(snapshot: Snapshot, scope: Scope): Translation {
+export function translate(whole: Snapshot, scope: Scope): Translation {
   const problems = new Problems();
-  const services = visibleServices(snapshot, scope.namespace);
+  const snapshot = tailored(whole, scope, problems);
+  tellUnsupported(scope, problems);
+  const services = visibleServices(snapshot, scope);
   const { connectTimeout } = snapshot.mesh;
   const clusters = fixedClusters(scope.kind, connectTimeout);
   if (scope.kind === 'sidecar') clusters.push(...inboundClusters(scope, connectTimeout));
@@ -42,9 +45,27 @@ export function translate(snapshot: Snapshot, scope: Scope): Translation {
   return { clusters, endpoints: endpoints(snapshot, scope), listeners, routes, problems: problems.list() };
 }
 
+/** What a Sidecar asks for and does not get. */
+function tellUnsupported({ sidecar }: Scope, problems: Problems): void {
+  if (sidecar === null) return;
+  for (const [i, { bind, captureMode }] of (sidecar.spec.egress ?? []).entries()) {
+    if (bind) problems.add(sidecar, `spec.egress[${i}].bind`, 'is not used: traffic is taken where it is intercepted');
+    if (captureMode === 'NONE')
+      problems.add(sidecar, `spec.egress[${i}].captureMode`, 'is not used: traffic is taken where it is intercepted');
+  }
+  for (const [i, { bind, captureMode, tls }] of (sidecar.spec.ingress ?? []).entries()) {
+    if (bind) problems.add(sidecar, `spec.ingress[${i}].bind`, 'is not used: traffic is taken where it is intercepted');
+    if (captureMode === 'NONE')
+      problems.add(sidecar, `spec.ingress[${i}].captureMode`, 'is not used: traffic is taken where it is intercepted');
+    if (tls) problems.add(sidecar, `spec.ingress[${i}].tls`, 'is not used: PeerAuthentication says who may call');
+  }
+  if (sidecar.spec.outboundTrafficPolicy?.egressProxy)
+    problems.add(sidecar, 'spec.outboundTrafficPolicy.egressProxy', 'is not used: traffic goes where it was going');
+}
+
 function endpoints(snapshot: Snapshot, scope: Scope): ClusterLoadAssignment[] {
   const found: ClusterLoadAssignment[] = [];
-  for (const service of visibleServices(snapshot, scope.namespace)) {
+  for (const service of visibleServices(snapshot, scope)) {
     if (resolutionFor(scope.kind, service) !== 'endpoints') continue;
     const subsets = destinationRuleOf(snapshot, service, scope.namespace)?.spec.subsets ?? [];
     for (const port of service.ports) {

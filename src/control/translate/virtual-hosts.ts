@@ -12,6 +12,7 @@ import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen
 import { isHttp } from '../model/protocol.ts';
 import { compare, coversHost, fullHost, isVisible } from '../model/selector.ts';
 import type { Service } from '../model/service.ts';
+import { letIn, sidecarKey, type Viewer } from '../model/sidecar-scope.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { hashPolicy, httpRoutes, type RouteContext } from './http-route.ts';
 import { Memo } from './memo.ts';
@@ -23,8 +24,45 @@ import type { Scope } from './scope.ts';
 import { appliesToMesh, callerKey, virtualServiceFor } from './virtual-service-index.ts';
 
 /** Services that a namespace may see, of each host the one that counts: its own over another's, then the oldest. */
-export function visibleServices(snapshot: Snapshot, namespace: string): readonly Service[] {
-  return visible.get(snapshot.services, namespace, [snapshot.mesh], () => {
+export function visibleServices(snapshot: Snapshot, viewer: Viewer): readonly Service[] {
+  const { namespace, sidecar } = viewer;
+  const all = allVisible(snapshot, namespace);
+  if (!sidecar?.spec.egress?.length) return all;
+  const parts = [sidecar, snapshot.virtualServices];
+  return chosen.get(all, `${namespace} ${sidecarKey(viewer)}`, parts, () => {
+    const letInto = new Map<string, Service>();
+    for (const service of all) {
+      const own = letIn(viewer, service);
+      if (own) letInto.set(service.host, own);
+    }
+    // Where VirtualServices that are let in lead to must be known as well (Istio).
+    const byHost = new Map(all.map((service) => [service.host, service]));
+    for (const resource of snapshot.virtualServices)
+      if (appliesToMesh(snapshot, resource, viewer))
+        for (const host of destinationHosts(resource, snapshot)) {
+          const service = byHost.get(host);
+          if (service && !letInto.has(host)) letInto.set(host, service);
+        }
+    return all.flatMap(({ host }) => letInto.get(host) ?? []);
+  });
+}
+
+const chosen = new Memo<readonly Service[]>();
+
+function destinationHosts({ metadata, spec }: VirtualService, { domain }: Snapshot): string[] {
+  const { http = [], tls = [], tcp = [] } = spec;
+  const routes = [...http, ...tls, ...tcp].flatMap(({ route }) => route ?? []);
+  const mirrored = http.flatMap(({ mirror, mirrors }) => [
+    mirror,
+    ...(mirrors ?? []).map(({ destination }) => destination),
+  ]);
+  return [...routes.map(({ destination }) => destination), ...mirrored].flatMap((destination) =>
+    destination ? fullHost(destination.host, metadata.namespace ?? '', domain) : [],
+  );
+}
+
+function allVisible(snapshot: Snapshot, namespace: string): readonly Service[] {
+  return visible.get(snapshot.services, namespace, [snapshot.mesh.defaultServiceExportTo], () => {
     const byHost = new Map<string, Service>();
     for (const service of snapshot.services) {
       const exportTo = service.exportTo.length > 0 ? service.exportTo : snapshot.mesh.defaultServiceExportTo;
@@ -55,11 +93,16 @@ export function outboundRouteConfiguration(
   problems: Problems,
 ): RouteConfiguration {
   const { services, virtualServices, destinationRules, mesh } = snapshot;
-  const variant = `${port} ${scope.namespace} ${callerKey(snapshot, scope.labels)}`;
-  const { routes, found } = routesMemo.get(services, variant, [virtualServices, destinationRules, mesh], () => {
-    const found = new Problems();
-    return { found, routes: build(snapshot, scope, port, found) };
-  });
+  const variant = `${port} ${scope.namespace} ${sidecarKey(scope)} ${callerKey(snapshot, scope.labels)}`;
+  const { routes, found } = routesMemo.get(
+    services,
+    variant,
+    [virtualServices, destinationRules, mesh, scope.sidecar],
+    () => {
+      const found = new Problems();
+      return { found, routes: build(snapshot, scope, port, found) };
+    },
+  );
   problems.addAll(found);
   return routes;
 }
@@ -81,13 +124,13 @@ function build(snapshot: Snapshot, scope: Scope, port: number, problems: Problem
     if (free.length > 0 && routes.length > 0)
       hosts.push(create(VirtualHostSchema, { name, domains: free, routes, includeRequestAttemptCount: true }));
   };
-  for (const service of visibleServices(snapshot, namespace)) {
+  for (const service of visibleServices(snapshot, scope)) {
     if (!servesHttp(service, port)) continue;
-    const resource = virtualServiceFor(snapshot, service.host, namespace);
+    const resource = virtualServiceFor(snapshot, service.host, scope);
     const routes = resource?.spec.http?.length ? httpRoutes(context, resource) : [defaultRoute(context, service)];
     add(`${service.host}:${port}`, domainsOf(service, namespace), routes);
   }
-  for (const [host, resource] of hostsWithoutService(snapshot, namespace, port))
+  for (const [host, resource] of hostsWithoutService(snapshot, scope, port))
     add(`${host}:${port}`, [host], httpRoutes(context, resource));
   hosts.sort((a, b) => compare(a.name, b.name));
   hosts.push(catchAll(snapshot));
@@ -104,11 +147,11 @@ function build(snapshot: Snapshot, scope: Scope, port: number, problems: Problem
  * A VirtualService may speak for a host that no service has: on the HTTP ports of its other hosts' services, and if it has none, on
  * port 80 (Istio).
  */
-function hostsWithoutService(snapshot: Snapshot, namespace: string, port: number): Array<[string, VirtualService]> {
+function hostsWithoutService(snapshot: Snapshot, viewer: Viewer, port: number): Array<[string, VirtualService]> {
   const found: Array<[string, VirtualService]> = [];
-  const services = visibleServices(snapshot, namespace);
+  const services = visibleServices(snapshot, viewer);
   for (const resource of snapshot.virtualServices) {
-    if (!resource.spec.http?.length || !appliesToMesh(snapshot, resource, namespace)) continue;
+    if (!resource.spec.http?.length || !appliesToMesh(snapshot, resource, viewer)) continue;
     const without: string[] = [];
     const matched: Service[] = [];
     for (const given of resource.spec.hosts ?? []) {

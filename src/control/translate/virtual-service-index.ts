@@ -1,6 +1,7 @@
 /** Which VirtualService speaks for a host to the proxies of a namespace. */
 import type { VirtualService } from '../../api/istio/virtual-service.ts';
 import { coversHost, fullHost, isVisible, type Labels } from '../model/selector.ts';
+import { letsIn, type Viewer } from '../model/sidecar-scope.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 
 interface Index {
@@ -14,17 +15,17 @@ interface Index {
 const indices = new WeakMap<readonly VirtualService[], Index>();
 
 /** On sidecars VirtualServices do not merge: of several for a host the oldest counts (Istio), an exact host before a wildcard. */
-export function virtualServiceFor(snapshot: Snapshot, host: string, namespace: string): VirtualService | null {
+export function virtualServiceFor(snapshot: Snapshot, host: string, viewer: Viewer): VirtualService | null {
   const { exact, wildcards } = indexOf(snapshot);
-  for (const resource of exact.get(host) ?? []) if (isSeenFrom(snapshot, resource, namespace)) return resource;
+  for (const resource of exact.get(host) ?? []) if (isSeenFrom(snapshot, resource, viewer)) return resource;
   for (const [pattern, resource] of wildcards)
-    if (coversHost(pattern, host) && isSeenFrom(snapshot, resource, namespace)) return resource;
+    if (coversHost(pattern, host) && isSeenFrom(snapshot, resource, viewer)) return resource;
   return null;
 }
 
-/** Whether a VirtualService is for sidecars, and for those of a namespace. */
-export function appliesToMesh(snapshot: Snapshot, resource: VirtualService, namespace: string): boolean {
-  return isForMesh(resource) && isSeenFrom(snapshot, resource, namespace);
+/** Whether a VirtualService is for sidecars, and for those of a viewer. */
+export function appliesToMesh(snapshot: Snapshot, resource: VirtualService, viewer: Viewer): boolean {
+  return isForMesh(resource) && isSeenFrom(snapshot, resource, viewer);
 }
 
 /** Tells callers apart as far as any VirtualService does. */
@@ -42,9 +43,10 @@ function isForMesh(resource: VirtualService): boolean {
   return !gateways?.length || gateways.some((name) => gatewayName(name, resource) === 'mesh');
 }
 
-function isSeenFrom(snapshot: Snapshot, { metadata, spec }: VirtualService, namespace: string): boolean {
+function isSeenFrom(snapshot: Snapshot, { metadata, spec }: VirtualService, viewer: Viewer): boolean {
   const exportTo = spec.exportTo?.length ? spec.exportTo : snapshot.mesh.defaultVirtualServiceExportTo;
-  return isVisible(exportTo, metadata.namespace ?? '', namespace);
+  const place = metadata.namespace ?? '';
+  return isVisible(exportTo, place, viewer.namespace) && letsIn(viewer, place, spec.hosts ?? [], snapshot);
 }
 
 function indexOf({ virtualServices, domain }: Snapshot): Index {
