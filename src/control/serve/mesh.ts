@@ -194,18 +194,33 @@ const maxTypicalNodes = 200;
 
 function typicalNodes({ objects }: Snapshot): ScopeNode[] {
   const { virtualServices, destinationRules, authorizationPolicies, peerAuthentications } = objects;
-  const { serviceEntries, sidecars, telemetries } = objects;
-  const policies = [authorizationPolicies, peerAuthentications, sidecars, telemetries];
+  const { serviceEntries, telemetries } = objects;
+  const policies = [authorizationPolicies, peerAuthentications, objects.sidecars, telemetries];
   const tables = [virtualServices, destinationRules, serviceEntries, ...policies];
   const namespaces = new Set(tables.flatMap((table) => [...table.values()].map(({ metadata }) => metadata.namespace)));
   const sidecars = [...namespaces].map((namespace) => ({
     id: `sidecar~0.0.0.0~any.${namespace}~${namespace}.svc.cluster.local`,
     metadata: { NAMESPACE: namespace ?? '' },
   }));
+  // Sidecars and Telemetries are for chosen workloads: one that has their labels.
+  const chosen = [
+    ...Array.from(objects.sidecars.values(), ({ metadata, spec }) => ({
+      metadata,
+      labels: spec.workloadSelector?.labels,
+    })),
+    ...Array.from(telemetries.values(), ({ metadata, spec }) => ({ metadata, labels: spec.selector?.matchLabels })),
+  ].flatMap(({ metadata: { namespace = '' }, labels }) =>
+    labels === undefined
+      ? []
+      : {
+          id: `sidecar~0.0.0.0~any.${namespace}~${namespace}.svc.cluster.local`,
+          metadata: { NAMESPACE: namespace, LABELS: labels },
+        },
+  );
   const gateways = Array.from(objects.gateways.values(), ({ metadata: { namespace = '' }, spec }) => ({
     id: `router~0.0.0.0~any.${namespace}~${namespace}.svc.cluster.local`,
     metadata: { NAMESPACE: namespace, LABELS: spec.selector ?? {} },
   }));
   const distinctGateways = new Map(gateways.map((node) => [JSON.stringify(node), node])).values();
-  return [...sidecars, ...distinctGateways].slice(0, maxTypicalNodes);
+  return [...sidecars, ...chosen, ...distinctGateways].slice(0, maxTypicalNodes);
 }
