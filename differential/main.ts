@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { envoyProgram } from '../tools/envoy.ts';
 
-const parts = ['http', 'connections', 'telemetry'];
+const parts = ['http', 'connections', 'telemetry', 'mesh'];
 
 async function compare(part: string, envoy: string): Promise<{ passed: number; failed: number }> {
   const child = spawn(process.execPath, [join(import.meta.dirname, `${part}.ts`)], {

@@ -27,6 +27,7 @@ import { CorsPolicySchema } from '../../xds/gen/envoy/extensions/filters/http/co
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { FractionalPercent_DenominatorType as Denominator } from '../../xds/gen/envoy/type/v3/percent_pb.js';
 import { grpcStatusNames } from '../../xds/grpc/status.ts';
+import { rulesOf } from '../model/delegates.ts';
 import { fullHost, type Labels, matchesLabels } from '../model/selector.ts';
 import type { Service } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
@@ -57,13 +58,18 @@ export interface RouteContext {
 /** The routes of a VirtualService in its own order; what can never match this proxy is left out. Catch-all routes end the list. */
 export function httpRoutes(context: RouteContext, resource: VirtualService): Route[] {
   const routes: Route[] = [];
-  for (const [i, rule] of (resource.spec.http ?? []).entries()) {
-    const path = `spec.http[${i}]`;
+  const { rules, faults } = rulesOf(
+    resource,
+    context.snapshot.objects.virtualServices,
+    context.snapshot.mesh.defaultVirtualServiceExportTo,
+  );
+  for (const { owner, path, message } of faults) context.problems.add(owner, path, message);
+  for (const { rule, owner, path } of rules) {
     const matches = rule.match?.length ? rule.match : [null];
     for (const match of matches) {
+      // Names of gateways in a delegate's matches are as its root would write them.
       if (match && !concerns(context, resource, match)) continue;
-      const route = oneRoute(context, resource, rule, match, path);
-      if (!route) continue;
+      const route = oneRoute(context, owner, rule, match, path);
       routes.push(route);
       // Nothing behind a catch-all can be reached.
       if (!match || isCatchAll(match)) return routes;
@@ -104,10 +110,9 @@ function oneRoute(
   rule: HttpRoute,
   match: HttpMatchRequest | null,
   path: string,
-): Route | null {
+): Route {
   const name = [rule.name, match?.name].filter(Boolean).join('.');
   const action = actionOf(context, resource, rule, match, path);
-  if (!action) return null;
   const filters: Record<string, ReturnType<typeof any>> = {};
   if (rule.fault) filters['envoy.filters.http.fault'] = fault(rule.fault);
   if (rule.corsPolicy) filters['envoy.filters.http.cors'] = cors(rule.corsPolicy);
@@ -127,7 +132,7 @@ function actionOf(
   rule: HttpRoute,
   match: HttpMatchRequest | null,
   path: string,
-): MessageInitShape<typeof RouteSchema>['action'] | null {
+): MessageInitShape<typeof RouteSchema>['action'] {
   if (rule.redirect) return { case: 'redirect', value: redirect(rule.redirect, context.port) };
   if (rule.directResponse) {
     const { status, body } = rule.directResponse;
@@ -138,10 +143,6 @@ function actionOf(
           ? { case: 'inlineBytes' as const, value: new Uint8Array(Buffer.from(body.bytes, 'base64')) }
           : undefined;
     return { case: 'directResponse', value: { status, body: specifier && { specifier } } };
-  }
-  if (rule.delegate) {
-    context.problems.add(resource, `${path}.delegate`, 'delegation to another VirtualService is not supported');
-    return null;
   }
   if (!rule.route?.length || (rule.route.length > 1 && rule.route.every(({ weight }) => !weight))) {
     context.problems.add(

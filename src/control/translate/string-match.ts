@@ -36,6 +36,8 @@ export function headerMatcher(name: string, match: StringMatch | null | undefine
   return {
     name: name.toLowerCase(),
     invertMatch: invert,
+    // Who must not send a value need not send the header at all.
+    treatMissingHeaderAsEmpty: invert && value !== null,
     headerMatchSpecifier: value ? { case: 'stringMatch', value } : { case: 'presentMatch', value: true },
   };
 }

@@ -9,6 +9,7 @@ import {
   VirtualHostSchema,
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { rulesOf } from '../model/delegates.ts';
 import { isHttp } from '../model/protocol.ts';
 import { compare, coversHost, fullHost, isVisible } from '../model/selector.ts';
 import type { Service } from '../model/service.ts';
@@ -49,15 +50,18 @@ export function visibleServices(snapshot: Snapshot, viewer: Viewer): readonly Se
 
 const chosen = new Memo<readonly Service[]>();
 
-function destinationHosts({ metadata, spec }: VirtualService, { domain }: Snapshot): string[] {
-  const { http = [], tls = [], tcp = [] } = spec;
-  const routes = [...http, ...tls, ...tcp].flatMap(({ route }) => route ?? []);
-  const mirrored = http.flatMap(({ mirror, mirrors }) => [
-    mirror,
-    ...(mirrors ?? []).map(({ destination }) => destination),
-  ]);
-  return [...routes.map(({ destination }) => destination), ...mirrored].flatMap((destination) =>
-    destination ? fullHost(destination.host, metadata.namespace ?? '', domain) : [],
+function destinationHosts(resource: VirtualService, { domain, objects, mesh }: Snapshot): string[] {
+  const { tls = [], tcp = [] } = resource.spec;
+  const { rules } = rulesOf(resource, objects.virtualServices, mesh.defaultVirtualServiceExportTo);
+  const http = rules.flatMap(({ rule, owner }) => {
+    const mirrors = [rule.mirror, ...(rule.mirrors ?? []).map(({ destination }) => destination)];
+    return [...(rule.route ?? []).map(({ destination }) => destination), ...mirrors].map((to) => ({ to, owner }));
+  });
+  const others = [...tls, ...tcp]
+    .flatMap(({ route }) => route ?? [])
+    .map(({ destination }) => ({ to: destination, owner: resource }));
+  return [...http, ...others].flatMap(({ to, owner }) =>
+    to ? fullHost(to.host, owner.metadata.namespace ?? '', domain) : [],
   );
 }
 
