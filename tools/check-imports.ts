@@ -16,7 +16,7 @@ const house: Record<string, Room> = {
   lib: { rooms: [], packages: ['re2js'] },
   api: { rooms: ['lib'], packages: [] },
   xds: { rooms: ['lib'], packages: ['@bufbuild/protobuf'] },
-  kube: { rooms: ['lib', 'api'], packages: ['@kubernetes/client-node', 'kubernetes-models', 'yaml'] },
+  kube: { rooms: ['lib', 'api'], packages: ['@kubernetes/client-node', 'kubernetes-models', 'ws', 'yaml'] },
   iptables: { rooms: ['lib'], packages: [] },
   operator: {
     rooms: ['kube', 'api', 'lib'],

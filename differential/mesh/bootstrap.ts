@@ -100,7 +100,8 @@ async function local(assignment: JsonObject, backends: PodBackends): Promise<Jso
       };
       const at = endpoint.address.socket_address;
       if (at === undefined) continue;
-      at.port_value = await backends.portOf(podAt.get(at.address) ?? at.address);
+      const name = [80, 8080].includes(at.port_value) ? at.address : `${at.address}:${at.port_value}`;
+      at.port_value = await backends.portOf(podAt.get(at.address) ?? name);
       at.address = '127.0.0.1';
     }
   return copy as JsonObject;

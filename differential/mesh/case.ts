@@ -14,6 +14,10 @@ export interface Request {
   readonly body?: string;
   /** What the backend sees: `:path`, `host` and further headers; null for one that must not be there. */
   readonly seen?: Readonly<Record<string, string | null>>;
+  /** Of many such requests: how they are divided among pods, give or take a tenth; `backend` is null then. */
+  readonly shares?: Readonly<Record<string, number>>;
+  /** How long the answer takes at the least. */
+  readonly atLeastMs?: number;
   /** A second backend that gets a copy. */
   readonly mirrored?: string;
 }

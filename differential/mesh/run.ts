@@ -18,6 +18,7 @@ export interface Outcome {
 }
 
 const mirrorMs = 150;
+const manyRequests = 300;
 
 export async function runMesh(cases: readonly MeshCase[]): Promise<Outcome[]> {
   const backends = new PodBackends();
@@ -67,25 +68,39 @@ async function through(
     const all: string[][] = [];
     for (const [i, one] of cases.entries()) {
       const found: string[] = [];
-      for (const [j, request] of one.requests.entries()) {
-        backends.take();
-        const { host, ask, headers = {} } = request;
-        const lines = Object.entries(headers).map(([key, value]) => `${key}: ${value}\r\n`);
-        const answer = await exchange(
-          portOf.get(`case ${i}`) ?? 0,
-          `${ask} HTTP/1.1\r\nHost: ${host}\r\n${lines.join('')}\r\n`,
-          '',
-        );
-        if (request.mirrored) await wait(mirrorMs);
-        for (const fault of judge(request, answer, backends.take()))
-          found.push(`request ${j + 1} (${ask} ${host}): ${fault}`);
-      }
+      const port = portOf.get(`case ${i}`) ?? 0;
+      for (const [j, request] of one.requests.entries())
+        for (const fault of await tried(request, port, backends))
+          found.push(`request ${j + 1} (${request.ask} ${request.host}): ${fault}`);
       all.push(found);
     }
     return all;
   } finally {
     await subject.stop();
   }
+}
+
+async function tried(request: Request, port: number, backends: PodBackends): Promise<string[]> {
+  backends.take();
+  const { host, ask, headers = {}, shares, atLeastMs = 0 } = request;
+  const lines = Object.entries(headers).map(([key, value]) => `${key}: ${value}\r\n`);
+  const send = () => exchange(port, `${ask} HTTP/1.1\r\nHost: ${host}\r\n${lines.join('')}\r\n`, '');
+  if (shares) {
+    for (let n = 0; n < manyRequests; n++) await send();
+    const seen = backends.take();
+    const names = new Set([...Object.keys(shares), ...seen.map(({ backend }) => backend)]);
+    return [...names].flatMap((name) => {
+      const share = seen.filter(({ backend }) => backend === name).length / manyRequests;
+      return Math.abs(share - (shares[name] ?? 0)) > 0.1 ? `${name} has ${share} of all, not ${shares[name] ?? 0}` : [];
+    });
+  }
+  const start = performance.now();
+  const answer = await send();
+  const tookMs = performance.now() - start;
+  if (request.mirrored) await wait(mirrorMs);
+  const faults = judge(request, answer, backends.take());
+  if (tookMs < atLeastMs) faults.push(`the answer took ${Math.round(tookMs)} ms, not ${atLeastMs}`);
+  return faults;
 }
 
 function judge(request: Request, answer: Answer, seen: readonly Seen[]): string[] {

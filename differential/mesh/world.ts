@@ -13,26 +13,32 @@ interface Served {
   readonly name: string;
   readonly namespace: string;
   readonly versions: readonly string[];
+  readonly port: number;
 }
 
 const served: readonly Served[] = [
-  { name: 'reviews', namespace: 'shop', versions: ['v1', 'v2', 'v3'] },
-  { name: 'ratings', namespace: 'shop', versions: ['v1', 'v2'] },
-  { name: 'details', namespace: 'shop', versions: ['v1'] },
-  { name: 'cart', namespace: 'other', versions: ['v1'] },
+  { name: 'reviews', namespace: 'shop', versions: ['v1', 'v2', 'v3'], port: 80 },
+  { name: 'ratings', namespace: 'shop', versions: ['v1', 'v2'], port: 80 },
+  { name: 'details', namespace: 'shop', versions: ['v1'], port: 80 },
+  { name: 'cart', namespace: 'other', versions: ['v1'], port: 80 },
+  // Istio's example.
+  { name: 'productpage', namespace: 'default', versions: ['v1'], port: 9080 },
+  { name: 'reviews', namespace: 'default', versions: ['v1', 'v2', 'v3'], port: 9080 },
+  { name: 'ratings', namespace: 'default', versions: ['v1', 'v2', 'v2-mysql', 'v2-mysql-vm'], port: 9080 },
+  { name: 'details', namespace: 'default', versions: ['v1', 'v2'], port: 9080 },
 ];
 
 /** By address. */
 export const podAt = new Map<string, string>();
 
 function* pods(): Generator<object> {
-  for (const [i, { name, namespace, versions }] of served.entries()) {
+  for (const [i, { name, namespace, versions, port }] of served.entries()) {
     yield {
       ...{ apiVersion: 'v1', kind: 'Service', metadata: { name, namespace } },
       spec: {
         clusterIP: `10.96.0.${10 + i}`,
         selector: { app: name },
-        ports: [{ name: 'http', port: 80, targetPort: 8080 }],
+        ports: [{ name: 'http', port, targetPort: 8080 }],
       },
     };
     const addresses: string[] = [];
@@ -76,6 +82,8 @@ function objectsOf({ name, resources }: MeshCase): MeshObjects {
     const { errors } = validate(object);
     if (errors.length > 0) throw new Error(`${name}: ${errors[0].path}: ${errors[0].message}`);
   }
+  for (const object of given)
+    object.metadata = { ...object.metadata, namespace: object.metadata?.namespace ?? 'default' };
   for (const object of [...base, ...given]) store.put(object);
   return { ...noObjects, ...store.read() };
 }

@@ -40,7 +40,7 @@ for (const [does, line, names] of cases)
   });
 
 /** What is acceptable and yet will not do what its author expects: told at once, by `kubectl apply`. */
-const warned: ReadonlyArray<[does: string, manifests: string, says: RegExp]> = [
+const warned: ReadonlyArray<[does: string, manifests: string, says: RegExp, before?: string]> = [
   [
     'a typo in a host',
     virtualService('typo', '{hosts: [reviews-x], http: [{route: [{destination: {host: revews}}]}]}'),
@@ -64,9 +64,9 @@ const warned: ReadonlyArray<[does: string, manifests: string, says: RegExp]> = [
   ],
   [
     'a port name that turns HTTP into TCP',
-    `apiVersion: v1\nkind: Service\nmetadata: {name: tcp-only, namespace: default}\nspec: {ports: [{name: tcp-web, port: 80}]}\n---\n` +
-      virtualService('opaque', '{hosts: [tcp-only], http: [{route: [{destination: {host: tcp-only}}]}]}'),
+    virtualService('opaque', '{hosts: [tcp-only], http: [{route: [{destination: {host: tcp-only}}]}]}'),
     /\[LAT0003\].*none of its ports is HTTP \(80 \(tcp-web\)\)/,
+    `apiVersion: v1\nkind: Service\nmetadata: {name: tcp-only, namespace: default}\nspec: {ports: [{name: tcp-web, port: 80}]}\n`,
   ],
   [
     'a DestinationRule that is never used',
@@ -87,9 +87,13 @@ function gatewayPort(protocol: string): string {
   return `{selector: {istio: ingressgateway}, servers: [{port: {number: 8099, name: a, protocol: ${protocol}}, hosts: [a.example.com]}]}`;
 }
 
-for (const [does, manifests, says] of warned)
+for (const [does, manifests, says, before] of warned)
   test.serial(`told at kubectl apply: ${does}`, async (t) => {
     t.teardown(() => remove(manifests));
+    if (before !== undefined) {
+      t.teardown(() => remove(before));
+      await apply(before);
+    }
     // The control plane may see what was applied just before a moment later; what has not changed is not asked about again.
     const told = await waitFor(
       async () => {

@@ -56,7 +56,8 @@ function unreadable(file: string, error: unknown): CliError {
   });
 }
 
-async function readText(file: string): Promise<string> {
+/** Throws `CliError` for what cannot be read. */
+export async function readText(file: string): Promise<string> {
   try {
     if ((await stat(file)).size > maxFileBytes) throw tooLarge(file);
     return await readFile(file, 'utf8');

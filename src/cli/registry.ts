@@ -15,6 +15,7 @@ export const registry: Readonly<Record<string, Entry>> = {
     summary: 'Find mistakes in the configuration of a mesh, in a cluster or in files',
     load: () => import('./verbs/analyze.ts'),
   },
+  explain: { summary: 'Show what becomes of a request, and why', load: () => import('./verbs/explain.ts') },
   help: { summary: 'Show what lateen can do', load: () => import('./verbs/help.ts') },
   inject: {
     summary: 'Add the proxy to the pods of a manifest',
@@ -22,6 +23,11 @@ export const registry: Readonly<Record<string, Entry>> = {
     load: () => import('./verbs/inject.ts'),
   },
   install: { summary: 'Install or reconfigure the mesh in a cluster', load: () => import('./verbs/install.ts') },
+  'proxy-config': {
+    summary: 'Show what a proxy is configured with',
+    aliases: ['pc'],
+    load: () => import('./verbs/proxy-config.ts'),
+  },
   'proxy-status': {
     summary: 'Show which proxies have taken which configuration',
     aliases: ['ps'],

@@ -86,7 +86,7 @@ export async function runControl(flags: ControlFlags): Promise<number> {
   const webhooks = createWebhookServer({
     tls: () => ({ cert: control.serving.current.chain, key: control.serving.current.key }),
     config: injectionConfig(source, namespace, revision),
-    advise: (object) => control.mesh.advise(object),
+    advise: (object, dryRun) => control.mesh.advise(object, dryRun),
     log,
   });
   const ports = await control.listen({

@@ -118,6 +118,14 @@ export interface KubeClient {
   reviewToken(token: string, audiences: string[], options?: CallOptions): Promise<TokenReviewResult>;
   /** GET of `path` on a pod's port through the API server's proxy. */
   getFromPod(pod: string, namespace: string, port: number, path: string, options?: CallOptions): Promise<string>;
+  /** The same of a port that listens on loopback in the pod, through a port-forward. */
+  askInPod(
+    pod: string,
+    namespace: string,
+    port: number,
+    path: string,
+    options?: CallOptions & { method?: 'GET' | 'POST' },
+  ): Promise<string>;
   /** GET of any path of the API server, as text: `/readyz`, `/version`. */
   getRaw(path: string, options?: CallOptions): Promise<string>;
   /** Closes idle connections. */

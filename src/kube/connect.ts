@@ -274,6 +274,12 @@ export function clientOf(connection: Connection, overrides: Partial<HttpSettings
       );
     },
 
+    async askInPod(pod, namespace, port, path, { method = 'GET', timeoutMs = defaultTimeoutMs, signal } = {}) {
+      // Few verbs ask for it, and nothing that runs in a pod.
+      const { askThroughForward } = await import('./forward.ts');
+      return askThroughForward(connection, { pod, namespace, port, path, method, timeoutMs, signal });
+    },
+
     getRaw(path, options) {
       return text({ method: 'GET', path, accept: '*/*', repeatable: true }, options);
     },

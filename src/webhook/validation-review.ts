@@ -10,7 +10,7 @@ const maxWarningLength = 256;
 const maxErrors = 10;
 
 /** What the mesh would make of a resource that is acceptable in itself, in sentences; it keeps nothing out. */
-export type Advise = (object: unknown) => readonly string[];
+export type Advise = (object: unknown, dryRun: boolean) => readonly string[];
 
 /** Never throws. */
 export function reviewValidation(
@@ -48,10 +48,10 @@ export function reviewValidation(
 }
 
 /** Advice that cannot be had must not keep a resource out. */
-function adviceOf({ object, namespace }: AdmissionRequest, advise: Advise, log: WebhookLog): readonly string[] {
+function adviceOf({ object, namespace, dryRun }: AdmissionRequest, advise: Advise, log: WebhookLog): readonly string[] {
   try {
     const { metadata, ...rest } = object as { metadata?: object };
-    return advise({ ...rest, metadata: { namespace: namespace || undefined, ...metadata } });
+    return advise({ ...rest, metadata: { namespace: namespace || undefined, ...metadata } }, dryRun);
   } catch (error) {
     log.error({ error: String((error as Error).stack) }, 'analysis failed');
     return [];

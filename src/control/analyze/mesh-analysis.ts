@@ -42,14 +42,49 @@ export function analyzeMesh(objects: MeshObjects, rootNamespace: string): Findin
   return analyze(objectsOf(objects), optionsFor(objects, rootNamespace));
 }
 
-/** What would be said of a resource if it were applied now; a new one comes after all that are there. */
-export function adviseOn(given: Analyzed, objects: MeshObjects, rootNamespace: string): Finding[] {
-  const creationTimestamp = given.metadata.creationTimestamp ?? new Date().toISOString();
-  const resource = { ...given, metadata: { ...given.metadata, creationTimestamp } };
-  const others = [...objectsOf(objects)].filter(
-    (object) => object.kind !== resource.kind || nameOf(object) !== nameOf(resource),
-  );
-  return analyze([...others, resource], optionsFor(objects, rootNamespace)).filter(
+const keptMs = 5_000;
+const keptMost = 200;
+
+/** What was admitted a moment ago and may not have come back by a watch yet: one file often holds resources that go together. */
+export class JustAdmitted {
+  readonly #kept = new Map<string, { resource: Analyzed; atMs: number }>();
+
+  add(resource: Analyzed): void {
+    const key = `${resource.kind} ${nameOf(resource)}`;
+    this.#kept.delete(key);
+    this.#kept.set(key, { resource: dated(resource), atMs: performance.now() });
+    if (this.#kept.size > keptMost) this.#kept.delete(this.#kept.keys().next().value!);
+  }
+
+  list(): Analyzed[] {
+    const now = performance.now();
+    for (const [key, { atMs }] of this.#kept) if (now - atMs > keptMs) this.#kept.delete(key);
+    return Array.from(this.#kept.values(), ({ resource }) => resource);
+  }
+}
+
+/**
+ * What would be said of a resource if it were applied now; a new one comes after all that are there. `admitted` counts where the mesh does not
+ * know the resource itself.
+ */
+export function adviseOn(
+  given: Analyzed,
+  objects: MeshObjects,
+  admitted: readonly Analyzed[],
+  rootNamespace: string,
+): Finding[] {
+  const resource = dated(given);
+  const idOf = (object: Analyzed) => `${object.kind} ${nameOf(object)}`;
+  const others = new Map<string, Analyzed>();
+  for (const object of admitted) others.set(idOf(object), object);
+  for (const object of objectsOf(objects)) others.set(idOf(object), object);
+  others.delete(idOf(resource));
+  return analyze([...others.values(), resource], optionsFor(objects, rootNamespace)).filter(
     (finding) => finding.resource === resource,
   );
+}
+
+function dated(object: Analyzed): Analyzed {
+  const creationTimestamp = object.metadata.creationTimestamp ?? new Date().toISOString();
+  return { ...object, metadata: { ...object.metadata, creationTimestamp } };
 }

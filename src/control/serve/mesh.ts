@@ -6,7 +6,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Analyzed, Finding } from '../analyze/finding.ts';
-import { adviseOn, analyzeMesh } from '../analyze/mesh-analysis.ts';
+import { adviseOn, analyzeMesh, JustAdmitted } from '../analyze/mesh-analysis.ts';
 import { buildSnapshot, type Snapshot } from '../model/snapshot.ts';
 import type { Problem } from '../translate/problem.ts';
 import { type ProxyNode as ScopeNode, scopeOf } from '../translate/scope.ts';
@@ -46,6 +46,7 @@ export class Mesh {
   #snapshot: Snapshot | null = null;
   #discovery: Discovery | null = null;
   #searched: { configVersion: number; problems: readonly Problem[] } | null = null;
+  readonly #admitted = new JustAdmitted();
   #analyzed: { configVersion: number; pods: object; findings: readonly Finding[] } | null = null;
   readonly #listeners = new Set<() => void>();
 
@@ -110,12 +111,13 @@ export class Mesh {
   }
 
   /** What would be said of a resource if it were applied now, a sentence each. */
-  advise(object: unknown): string[] {
+  advise(object: unknown, dryRun: boolean): string[] {
     const snapshot = this.#snapshot;
     if (!snapshot) return [];
-    return adviseOn(object as Analyzed, snapshot.objects, snapshot.mesh.rootNamespace).map(
-      ({ code, path, message }) => `[${code}] ${path === '' ? '' : `${path}: `}${message}`,
-    );
+    const resource = object as Analyzed;
+    const found = adviseOn(resource, this.#options.source.read(), this.#admitted.list(), snapshot.mesh.rootNamespace);
+    if (!dryRun) this.#admitted.add(resource);
+    return found.map(({ code, path, message }) => `[${code}] ${path === '' ? '' : `${path}: `}${message}`);
   }
 
   /** What the analysis of the whole mesh says; made anew when something but endpoints has changed. */

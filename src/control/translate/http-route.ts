@@ -121,7 +121,7 @@ function oneRoute(
     match: routeMatch(match),
     action,
     typedPerFilterConfig: filters,
-    metadata: { filterMetadata: { istio: { config: apiPath(resource, 'virtual-service') } } },
+    metadata: { filterMetadata: { istio: { config: apiPath(resource, 'virtual-service'), rule: path } } },
     ...mutations(rule.headers),
   });
 }

@@ -1,5 +1,6 @@
 import type { Table } from '../config/table.ts';
 import { type Decision, decide } from '../decide/decide.ts';
+import { inWords } from '../decide/in-words.ts';
 import { type Question, readQuestion } from '../decide/question.ts';
 import { DecisionTrace, type Step } from '../decide/trace.ts';
 import { json, type Reply, text } from './http-server.ts';
@@ -31,26 +32,4 @@ export function explanation(question: Question, decision: Decision, { steps, dro
   );
   if (dropped > 0) lines.push(`  … and ${dropped} more`);
   return `${method} ${authority}${path}: ${inWords(decision)}\n\n${lines.join('\n')}\n`;
-}
-
-function inWords(decision: Decision): string {
-  switch (decision.outcome) {
-    case 'refused':
-      return `the connection is refused by ${decision.by}: ${decision.why}`;
-    case 'answered': {
-      const { status, flags, details, location, by } = decision;
-      const parts = [details, flags && `flags ${flags}`, location && `to ${location}`].filter(Boolean);
-      return `answered with ${status} by ${by}${parts.length > 0 ? ` (${parts.join(', ')})` : ''}`;
-    }
-    case 'forwarded': {
-      const { clusters, timeoutMs, retries, retryOn, protocol } = decision;
-      const to = clusters.map(({ cluster, percent }) => (clusters.length > 1 ? `${percent} % ${cluster}` : cluster));
-      const parts = [
-        timeoutMs > 0 && `timeout ${timeoutMs} ms`,
-        retries > 0 && `up to ${retries} retries on ${retryOn.join(',')}`,
-      ].filter(Boolean);
-      const how = protocol === 'tcp' ? 'relayed as bytes to' : 'forwarded to';
-      return `${how} ${to.join(', ')}${parts.length > 0 ? ` (${parts.join(', ')})` : ''}`;
-    }
-  }
 }

@@ -1,0 +1,265 @@
+/** A random mesh, edited at random: what is sent after each edit is what the same objects give from nothing. */
+import test from 'ava';
+import fc from 'fast-check';
+import { type MeshObjects, noObjects } from '../model/objects.ts';
+import { buildSnapshot, type Snapshot } from '../model/snapshot.ts';
+import { encodeResources } from '../serve/resources.ts';
+import { type ProxyNode, scopeOf } from './scope.ts';
+import { translate } from './translate.ts';
+
+/** `LATEEN_EDITS=10000` tries longer. */
+const edits = Number(process.env.LATEEN_EDITS ?? 1_200);
+const editsPerMesh = 100;
+
+const letters = ['a', 'b', 'c', 'd'];
+const namespaces = ['one', 'two', 'istio-system'];
+const letter = fc.constantFrom(...letters);
+const namespace = fc.constantFrom(...namespaces);
+const version = fc.constantFrom('v1', 'v2');
+const port = fc.constantFrom(80, 81, 9000);
+const some = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
+const exportTo = some(fc.constantFrom(['*'], ['.'], ['two']));
+const portName = fc.constantFrom('http', 'tcp', 'grpc-x', 'https', 'x');
+
+type Table = Exclude<keyof MeshObjects, 'meshConfig' | 'clusterDomain' | 'clusterId'>;
+
+const host = fc.oneof(
+  letter,
+  fc.tuple(letter, namespace).map(([name, place]) => `${name}.${place}.svc.cluster.local`),
+  fc.constantFrom('*.example.com', 'x.example.com', 'e.example.com'),
+);
+const destination = fc.record(
+  { host, subset: some(version), port: some(port.map((number) => ({ number }))) },
+  { requiredKeys: ['host'] },
+);
+const routes = fc.array(
+  fc.record({ destination, weight: some(fc.constantFrom(0, 1, 50)) }, { requiredKeys: ['destination'] }),
+  { minLength: 1, maxLength: 2 },
+);
+const match = fc.record({
+  uri: some(fc.constantFrom({ prefix: '/x' }, { exact: '/y' })),
+  sourceLabels: some(version.map((of) => ({ version: of }))),
+  port: some(port),
+});
+const http = fc.array(
+  fc.record(
+    { match: some(fc.array(match, { minLength: 1, maxLength: 2 })), route: routes, timeout: some(fc.constant('1s')) },
+    { requiredKeys: ['route'] },
+  ),
+  { minLength: 1, maxLength: 3 },
+);
+const policy = some(
+  fc.record({
+    loadBalancer: some(fc.constantFrom({ simple: 'RANDOM' }, { consistentHash: { useSourceIp: true } })),
+    outlierDetection: some(fc.constant({ consecutive5xxErrors: 3 })),
+    tls: some(fc.constantFrom({ mode: 'DISABLE' }, { mode: 'ISTIO_MUTUAL' })),
+    portLevelSettings: some(port.map((number) => [{ port: { number }, loadBalancer: { simple: 'ROUND_ROBIN' } }])),
+  }),
+);
+const selector = some(letter.map((app) => ({ matchLabels: { app } })));
+const ip = (name: string, place: string) => `10.${namespaces.indexOf(place)}.0.${1 + letters.indexOf(name)}`;
+
+/** What an object of each table may hold; its name and namespace come besides. */
+const specs: { readonly [T in Table]?: fc.Arbitrary<object> } = {
+  services: fc.record({
+    clusterIP: fc.constantFrom('10.96.0.1', '10.96.0.2', 'None'),
+    selector: letter.map((app) => ({ app })),
+    ports: fc.uniqueArray(fc.record({ name: portName, port }), {
+      selector: ({ port: number }) => number,
+      minLength: 1,
+      maxLength: 2,
+    }),
+  }),
+  virtualServices: fc.record(
+    {
+      hosts: fc.array(host, { minLength: 1, maxLength: 2 }),
+      gateways: some(fc.constantFrom(['mesh'], ['one/a'], ['one/a', 'mesh'])),
+      http,
+      exportTo,
+    },
+    { requiredKeys: ['hosts', 'http'] },
+  ),
+  destinationRules: fc.record(
+    {
+      host,
+      trafficPolicy: policy,
+      subsets: some(
+        fc
+          .uniqueArray(version, { maxLength: 2 })
+          .map((all) => all.map((name) => ({ name, labels: { version: name } }))),
+      ),
+      exportTo,
+    },
+    { requiredKeys: ['host'] },
+  ),
+  gateways: fc.record({
+    selector: fc.constant({ istio: 'ingressgateway' }),
+    servers: fc.array(
+      fc.record({
+        port: port.map((number) => ({ number, name: `p${number}`, protocol: 'HTTP' })),
+        hosts: fc.constantFrom(['*'], ['x.example.com'], ['./*']),
+      }),
+      { minLength: 1, maxLength: 2 },
+    ),
+  }),
+  serviceEntries: fc.record(
+    {
+      hosts: fc.constantFrom(['e.example.com'], ['*.example.com'], ['x.example.com', 'e.example.com']),
+      resolution: fc.constantFrom('STATIC', 'NONE', 'DNS'),
+      location: fc.constantFrom('MESH_INTERNAL', 'MESH_EXTERNAL'),
+      ports: port.map((number) => [{ number, name: 'http', protocol: 'HTTP' }]),
+      workloadSelector: some(letter.map((app) => ({ labels: { app } }))),
+      exportTo,
+    },
+    { requiredKeys: ['hosts', 'resolution', 'ports'] },
+  ),
+  workloadEntries: fc.record({
+    address: fc.constantFrom('192.168.0.1', '192.168.0.2'),
+    labels: letter.map((app) => ({ app, version: 'v1' })),
+    weight: some(fc.constant(5)),
+  }),
+  sidecars: fc.record(
+    {
+      workloadSelector: some(letter.map((app) => ({ labels: { app } }))),
+      egress: some(
+        fc.array(
+          fc.record(
+            {
+              hosts: fc.constantFrom(['./*'], ['*/*'], ['~/*'], ['two/*', './a.one.svc.cluster.local']),
+              port: some(port.map((number) => ({ number, protocol: 'HTTP' }))),
+            },
+            { requiredKeys: ['hosts'] },
+          ),
+          { minLength: 1, maxLength: 2 },
+        ),
+      ),
+      ingress: some(
+        port.map((number) => [{ port: { number, protocol: 'HTTP', name: 'in' }, defaultEndpoint: '127.0.0.1:8080' }]),
+      ),
+      outboundTrafficPolicy: some(fc.constant({ mode: 'REGISTRY_ONLY' })),
+    },
+    { requiredKeys: [] },
+  ),
+  telemetries: fc.record({
+    selector,
+    accessLogging: some(fc.constantFrom([{ disabled: true }], [{ providers: [{ name: 'envoy' }] }])),
+  }),
+  peerAuthentications: fc.record({ selector, mtls: some(fc.constantFrom({ mode: 'STRICT' }, { mode: 'DISABLE' })) }),
+  authorizationPolicies: fc.record({
+    selector,
+    action: fc.constantFrom('ALLOW', 'DENY'),
+    rules: fc.constantFrom([{}], [{ to: [{ operation: { paths: ['/x'] } }] }]),
+  }),
+};
+
+const kindOf: { readonly [T in Table]?: readonly [apiVersion: string, kind: string] } = {
+  virtualServices: ['networking.istio.io/v1', 'VirtualService'],
+  destinationRules: ['networking.istio.io/v1', 'DestinationRule'],
+  gateways: ['networking.istio.io/v1', 'Gateway'],
+  serviceEntries: ['networking.istio.io/v1', 'ServiceEntry'],
+  workloadEntries: ['networking.istio.io/v1', 'WorkloadEntry'],
+  sidecars: ['networking.istio.io/v1', 'Sidecar'],
+  telemetries: ['telemetry.istio.io/v1', 'Telemetry'],
+  peerAuthentications: ['security.istio.io/v1', 'PeerAuthentication'],
+  authorizationPolicies: ['security.istio.io/v1', 'AuthorizationPolicy'],
+};
+
+interface Edit {
+  readonly table: Table;
+  readonly key: string;
+  /** Null takes it away. */
+  readonly object: object | null;
+}
+
+const made = fc.constantFrom('2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z');
+
+const ofTable = ([table, spec]: [Table, fc.Arbitrary<object>]): fc.Arbitrary<Edit> =>
+  fc.tuple(letter, namespace, made, fc.option(spec, { freq: 4 })).map(([name, place, creationTimestamp, value]) => {
+    const [apiVersion, kind] = kindOf[table] ?? ['v1', 'Service'];
+    const object = value && { apiVersion, kind, metadata: { name, namespace: place, creationTimestamp }, spec: value };
+    return { table, key: `${place}/${name}`, object };
+  });
+
+/** A pod of an application, ready or not, in the slice of the Service of its name. */
+const pod: fc.Arbitrary<Edit[]> = fc
+  .tuple(letter, namespace, version, fc.boolean(), fc.constantFrom('there', 'unready', 'gone'))
+  .map(([name, place, of, meshed, state]) => {
+    const address = ip(name, place);
+    const labels = { app: name, version: of, ...(meshed && { 'security.istio.io/tlsMode': 'istio' }) };
+    const object = {
+      metadata: { name, namespace: place, labels },
+      spec: { serviceAccountName: name, containers: [] },
+      status: { podIP: address, phase: 'Running' },
+    };
+    const slice = {
+      metadata: { name, namespace: place, labels: { 'kubernetes.io/service-name': name } },
+      ...{
+        addressType: 'IPv4',
+        ports: ['http', 'tcp', 'grpc-x', 'https', 'x'].map((each) => ({ name: each, port: 8080 })),
+      },
+      endpoints: [{ addresses: [address], conditions: { ready: state === 'there' } }],
+    };
+    return [
+      { table: 'pods', key: `${place}/${name}`, object: state === 'gone' ? null : object },
+      { table: 'endpointSlices', key: `${place}/${name}`, object: state === 'gone' ? null : slice },
+    ];
+  });
+
+const edit: fc.Arbitrary<Edit[]> = fc.oneof(
+  { weight: 3, arbitrary: pod },
+  ...(Object.entries(specs) as Array<[Table, fc.Arbitrary<object>]>).map((each) => ({
+    weight: each[0] === 'services' ? 3 : 1,
+    arbitrary: ofTable(each).map((one) => [one]),
+  })),
+);
+
+const nodes: ProxyNode[] = [
+  ...letters.slice(0, 2).flatMap((name) =>
+    namespaces.slice(0, 2).map((place) => ({
+      id: `sidecar~${ip(name, place)}~${name}.${place}~${place}.svc.cluster.local`,
+      metadata: { NAMESPACE: place },
+    })),
+  ),
+  {
+    id: 'router~10.9.9.9~g.istio-system~istio-system.svc.cluster.local',
+    metadata: { NAMESPACE: 'istio-system', LABELS: { istio: 'ingressgateway' } },
+  },
+];
+
+function edited(objects: MeshObjects, changes: readonly Edit[]): MeshObjects {
+  const next = { ...objects };
+  for (const { table, key, object } of changes) {
+    const map = new Map(next[table] as ReadonlyMap<string, unknown>);
+    if (object === null) map.delete(key);
+    else map.set(key, object);
+    (next as Record<Table, unknown>)[table] = map;
+  }
+  return next;
+}
+
+/** Names and digests of everything that a proxy is sent, and what is wrong with the resources. */
+function sent(snapshot: Snapshot, node: ProxyNode) {
+  const { problems, clusters, endpoints, listeners, routes } = translate(snapshot, scopeOf(node, snapshot));
+  const { types } = encodeResources('', { cluster: clusters, endpoint: endpoints, listener: listeners, route: routes });
+  const digests = Object.values(types).flatMap((resources) =>
+    Array.from(resources.values(), ({ name, version: digest }) => `${name} ${digest}`),
+  );
+  return { digests: digests.sort(), problems: problems.map((problem) => JSON.stringify(problem)).sort() };
+}
+
+test(`after each of ${edits} edits every proxy is sent what the mesh gives from nothing`, (t) => {
+  const step = fc.tuple(edit, fc.constantFrom(...nodes));
+  fc.assert(
+    fc.property(fc.array(step, { minLength: editsPerMesh, maxLength: editsPerMesh }), (steps) => {
+      let objects = noObjects;
+      let snapshot: Snapshot | null = null;
+      for (const [changes, node] of steps) {
+        objects = edited(objects, changes);
+        snapshot = buildSnapshot(objects, snapshot);
+        const fresh = buildSnapshot(structuredClone(objects), null);
+        t.deepEqual(sent(snapshot, node), sent(fresh, node));
+      }
+    }),
+    { numRuns: Math.ceil(edits / editsPerMesh) },
+  );
+});
