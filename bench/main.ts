@@ -8,6 +8,7 @@ const benches: Record<string, () => Promise<Bench>> = {
   proxy: async () => (await import('./proxy/proxy.ts')).proxy,
   soak: async () => (await import('./soak/soak.ts')).soak,
   mesh: async () => (await import('./mesh/mesh.ts')).mesh,
+  control: async () => (await import('./control/control.ts')).control,
 };
 const first = 'proxy';
 
@@ -20,6 +21,8 @@ const usage = `usage: npm run bench -- [${Object.keys(benches).join('|')}] [opti
   --peers A,B       measure beside these, out of envoy, nginx and haproxy (all)
  soak:
   --seconds N       how long it takes (600)
+ control:
+  --case SxC        only so many services and clients, such as 1000x200; may be repeated
  mesh:
   --provider NAME   kubeconfig, kind or local, as for the end-to-end tests
   --cluster NAME    use the cluster of this name: the one that is up, else a new one

@@ -2,6 +2,8 @@
 import { hash } from 'node:crypto';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { type Any, AnySchema } from '@bufbuild/protobuf/wkt';
+import { type VirtualHost, VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { nameOf, schemas, typeUrls, type XdsMessages, type XdsType, xdsTypes } from '../../xds/type-urls.ts';
 
 export interface Resource {
@@ -38,9 +40,39 @@ function encodeType<T extends XdsType>(type: T, messages: Iterable<XdsMessages[T
 const encodedBefore = new WeakMap<object, Resource>();
 
 function encode<T extends XdsType>(type: T, message: XdsMessages[T]): Resource {
-  const value = toBinary(schemas[type] as typeof schemas.cluster, message as XdsMessages['cluster']);
+  const value =
+    type === 'route'
+      ? encodeRoutes(message as RouteConfiguration)
+      : toBinary(schemas[type] as typeof schemas.cluster, message as XdsMessages['cluster']);
   const version = hash('sha1', value, 'base64url').slice(0, 16);
   return { name: nameOf(type, message), version, any: create(AnySchema, { typeUrl: typeUrls[type], value }) };
+}
+
+/** Field 2, with a length (protobuf.dev/programming-guides/encoding). */
+const virtualHostsTag = 0x12;
+const hostsEncoded = new WeakMap<VirtualHost, Uint8Array<ArrayBuffer>>();
+
+/** Virtual hosts are shared between route configurations, and most of them stay when one changes: each is written once. */
+function encodeRoutes(message: RouteConfiguration): Uint8Array<ArrayBuffer> {
+  const parts = [toBinary(RouteConfigurationSchema, { ...message, virtualHosts: [] })];
+  for (const host of message.virtualHosts) {
+    let bytes = hostsEncoded.get(host);
+    if (bytes === undefined) {
+      const body = toBinary(VirtualHostSchema, host);
+      bytes = Buffer.concat([Buffer.of(virtualHostsTag), varint(body.length), body]);
+      hostsEncoded.set(host, bytes);
+    }
+    parts.push(bytes);
+  }
+  return Buffer.concat(parts);
+}
+
+function varint(value: number): Uint8Array<ArrayBuffer> {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest > 127; rest >>>= 7) bytes.push((rest & 127) | 128);
+  bytes.push(rest);
+  return Uint8Array.from(bytes);
 }
 
 /** What a proxy has before it is known. */

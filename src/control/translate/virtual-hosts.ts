@@ -22,6 +22,7 @@ import { blackHoleCluster, outboundCluster, passthroughCluster } from './names.t
 import { Problems } from './problem.ts';
 import { retryPolicy } from './retry.ts';
 import type { Scope } from './scope.ts';
+import { destinationRuleOf } from './traffic-policy.ts';
 import { appliesToMesh, callerKey, virtualServiceFor } from './virtual-service-index.ts';
 
 /** Services that a namespace may see, of each host the one that counts: its own over another's, then the oldest. */
@@ -121,21 +122,21 @@ function build(snapshot: Snapshot, scope: Scope, port: number, problems: Problem
   const context: RouteContext = { snapshot, problems, namespace, labels, gateway: 'mesh', port };
   const taken = new Set<string>();
   const hosts: VirtualHost[] = [];
-  const add = (name: string, domains: readonly string[], routes: Route[]) => {
+  const add = (host: VirtualHost) => {
     // A domain may stand once in a route configuration; the first, whose host is exactly that, keeps it.
-    const free = domains.filter((domain) => !taken.has(domain));
+    const free = host.domains.filter((domain) => !taken.has(domain));
     for (const domain of free) taken.add(domain);
-    if (free.length > 0 && routes.length > 0)
-      hosts.push(create(VirtualHostSchema, { name, domains: free, routes, includeRequestAttemptCount: true }));
+    if (free.length === 0 || host.routes.length === 0) return;
+    hosts.push(free.length === host.domains.length ? host : create(VirtualHostSchema, { ...host, domains: free }));
   };
   for (const service of visibleServices(snapshot, scope)) {
     if (!servesHttp(service, port)) continue;
-    const resource = virtualServiceFor(snapshot, service.host, scope);
-    const routes = resource?.spec.http?.length ? httpRoutes(context, resource) : [defaultRoute(context, service)];
-    add(`${service.host}:${port}`, domainsOf(service, namespace), routes);
+    const { host, found } = hostOf(context, scope, service);
+    problems.addAll(found);
+    add(host);
   }
   for (const [host, resource] of hostsWithoutService(snapshot, scope, port))
-    add(`${host}:${port}`, [host], httpRoutes(context, resource));
+    add(virtualHost(`${host}:${port}`, [host], httpRoutes(context, resource)));
   hosts.sort((a, b) => compare(a.name, b.name));
   hosts.push(catchAll(snapshot));
   return create(RouteConfigurationSchema, {
@@ -146,6 +147,30 @@ function build(snapshot: Snapshot, scope: Scope, port: number, problems: Problem
     ignorePortInHostMatching: true,
   });
 }
+
+const virtualHost = (name: string, domains: string[], routes: Route[]): VirtualHost =>
+  create(VirtualHostSchema, { name, domains, routes, includeRequestAttemptCount: true });
+
+/** Made once for all proxies of a namespace that no rule tells apart, and kept while nothing that it comes from has changed. */
+function hostOf({ snapshot, namespace, labels, gateway, port }: RouteContext, viewer: Viewer, service: Service) {
+  const { mesh, services, destinationRules, virtualServices } = snapshot;
+  const resource = virtualServiceFor(snapshot, service.host, viewer);
+  const rules = resource?.spec.http?.length ? resource : null;
+  const delegates = rules?.spec.http?.some(({ delegate }) => delegate !== undefined) ? virtualServices : null;
+  const parts =
+    rules === null
+      ? [null, destinationRuleOf(snapshot, service, namespace), mesh]
+      : [rules, services, destinationRules, mesh, delegates];
+  const caller = rules === null ? '' : callerKey(snapshot, labels);
+  return hostMemo.get(service, `${port} ${namespace} ${caller}`, parts, () => {
+    const found = new Problems();
+    const context: RouteContext = { snapshot, problems: found, namespace, labels, gateway, port };
+    const routes = rules === null ? [defaultRoute(context, service)] : httpRoutes(context, rules);
+    return { host: virtualHost(`${service.host}:${port}`, domainsOf(service, namespace), routes), found };
+  });
+}
+
+const hostMemo = new Memo<{ host: VirtualHost; found: Problems }>();
 
 /**
  * A VirtualService may speak for a host that no service has: on the HTTP ports of its other hosts' services, and if it has none, on
