@@ -33,6 +33,8 @@ export interface MeshCase {
   /** Of the asking workload: `shop` unless told. */
   readonly namespace?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Where the asking workload is. */
+  readonly locality?: { readonly region: string; readonly zone: string; readonly sub_zone: string };
   /** The port that is asked: 80 unless told. */
   readonly port?: number;
   readonly requests: readonly Request[];

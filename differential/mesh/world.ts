@@ -89,7 +89,7 @@ function objectsOf({ name, resources }: MeshCase): MeshObjects {
 }
 
 export function translated(one: MeshCase): Translation {
-  const { namespace = 'shop', labels = { app: 'client' }, from = 'sidecar' } = one;
+  const { namespace = 'shop', labels = { app: 'client' }, from = 'sidecar', locality } = one;
   const snapshot = buildSnapshot(objectsOf(one), null);
   const node =
     from === 'sidecar'
@@ -101,5 +101,6 @@ export function translated(one: MeshCase): Translation {
           id: 'router~10.9.0.2~gateway.istio-system~istio-system.svc.cluster.local',
           metadata: { NAMESPACE: 'istio-system', LABELS: { istio: 'ingressgateway' } },
         };
-  return translate(snapshot, scopeOf(node, snapshot));
+  const at = locality && { region: locality.region, zone: locality.zone, subzone: locality.sub_zone };
+  return translate(snapshot, scopeOf({ ...node, locality: at }, snapshot));
 }

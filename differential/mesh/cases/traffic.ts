@@ -1,5 +1,5 @@
 /** VirtualService: what is done to a request on its way. */
-import { ask, dr, type MeshCase, vs } from '../case.ts';
+import { ask, dr, entry, type MeshCase, se, vs } from '../case.ts';
 
 const page = 'reference/config/networking/virtual-service/';
 const details = (rule: string): string => vs('details', `{hosts: [details], http: [{${rule}}]}`);
@@ -238,6 +238,36 @@ export const traffic: readonly MeshCase[] = [
         answer: { 'access-control-allow-origin': null },
       }),
     ],
+  },
+  {
+    name: 'warm-up, a retry budget, connections of a limited life',
+    source: 'reference/config/networking/destination-rule/#WarmupConfiguration',
+    resources: dr(
+      'details',
+      '{host: details, trafficPolicy: {retryBudget: {percent: 50, minRetryConcurrency: 1}, connectionPool: {tcp: {maxConnectionDuration: 60s}}, loadBalancer: {warmup: {duration: 10s, minimumPercent: 20, aggression: 2}}}}',
+    ),
+    requests: [
+      ask('GET /', 'details', 'details-v1'),
+      ask('GET /', 'details', 'details-v1', { headers: { 'x-answers': '503,200' } }),
+    ],
+  },
+  {
+    name: 'shares of localities',
+    source: 'reference/config/networking/destination-rule/#LocalityLoadBalancerSetting',
+    resources:
+      entry('near', '{address: 192.168.9.1, labels: {app: placed}, locality: eu/west}') +
+      entry('far', '{address: 192.168.9.2, labels: {app: placed}, locality: us/east}') +
+      entry('nowhere', '{address: 192.168.9.3, labels: {app: placed}, locality: asia/south}') +
+      se(
+        'placed',
+        '{hosts: [placed.internal], location: MESH_INTERNAL, resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}], workloadSelector: {labels: {app: placed}}}',
+      ) +
+      dr(
+        'placed',
+        '{host: placed.internal, trafficPolicy: {loadBalancer: {localityLbSetting: {distribute: [{from: "*", to: {"eu/*": 70, "us/*": 30}}]}}}}',
+      ),
+    locality: { region: 'eu', zone: 'west', sub_zone: '' },
+    requests: [ask('GET /', 'placed.internal', null, { shares: { '192.168.9.1': 0.7, '192.168.9.2': 0.3 } })],
   },
   {
     name: 'at most so many requests at once',

@@ -4,6 +4,7 @@ import type {
   ConnectionPoolSettings,
   ConsistentHashLb,
   DestinationRule,
+  LoadBalancerSettings,
   OutlierDetection,
   Subset,
 } from '../../api/istio/destination-rule.ts';
@@ -87,7 +88,7 @@ function outbound(
   const init: ClusterInit = {
     name,
     ...discovery(snapshot, service, port, subset, name, resolution),
-    ...pool(policy.connectionPool, snapshot.mesh.connectTimeout),
+    ...pool(policy, snapshot.mesh.connectTimeout),
     ...balancing(policy, resolution),
     ...transport(snapshot, service, port, subset, policy, resolution),
     metadata: origins(rule, service, subset?.name),
@@ -128,8 +129,8 @@ function discovery(
   };
 }
 
-function pool(settings: ConnectionPoolSettings | undefined, connectTimeout: string): ClusterInit {
-  const { tcp, http } = settings ?? {};
+function pool({ connectionPool, retryBudget }: Policy, connectTimeout: string): ClusterInit {
+  const { tcp, http } = connectionPool ?? {};
   const keepalive = tcp?.tcpKeepalive;
   const seconds = (text: string | undefined) => (text ? Number(duration(text)?.seconds ?? 0n) : undefined);
   return {
@@ -142,6 +143,11 @@ function pool(settings: ConnectionPoolSettings | undefined, connectTimeout: stri
           maxPendingRequests: http?.http1MaxPendingRequests || unlimited,
           maxRequests: http?.http2MaxRequests || unlimited,
           maxRetries: http?.maxRetries || unlimited,
+          // Istio's defaults: a fifth of what is under way, and three at any rate.
+          retryBudget: retryBudget && {
+            budgetPercent: { value: retryBudget.percent ?? 20 },
+            minRetryConcurrency: retryBudget.minRetryConcurrency ?? 3,
+          },
           trackRemaining: true,
         },
       ],
@@ -159,15 +165,23 @@ function pool(settings: ConnectionPoolSettings | undefined, connectTimeout: stri
 function balancing({ loadBalancer, outlierDetection }: Policy, resolution: Resolution): ClusterInit {
   // Without outlier detection nothing would ever come back from a failover, so Istio switches it off.
   const common = {
-    localityConfigSpecifier: outlierDetection ? { case: 'localityWeightedLbConfig' as const, value: {} } : undefined,
+    localityConfigSpecifier:
+      outlierDetection || loadBalancer?.localityLbSetting?.distribute?.length
+        ? { case: 'localityWeightedLbConfig' as const, value: {} }
+        : undefined,
     healthyPanicThreshold: { value: outlierDetection?.minHealthPercent ?? 0 },
   };
   if (resolution === 'passthrough') return {};
+  const slow = slowStart(loadBalancer);
   const hash = loadBalancer?.consistentHash;
   if (hash) return { commonLbConfig: common, ...consistentHash(hash) };
   switch (loadBalancer?.simple) {
     case 'ROUND_ROBIN':
-      return { lbPolicy: Lb.ROUND_ROBIN, commonLbConfig: common };
+      return {
+        lbPolicy: Lb.ROUND_ROBIN,
+        commonLbConfig: common,
+        lbConfig: slow && { case: 'roundRobinLbConfig', value: { slowStartConfig: slow } },
+      };
     case 'RANDOM':
       return { lbPolicy: Lb.RANDOM, commonLbConfig: common };
     case 'PASSTHROUGH':
@@ -178,8 +192,25 @@ function balancing({ loadBalancer, outlierDetection }: Policy, resolution: Resol
         loadAssignment: undefined,
       };
     default:
-      return { lbPolicy: Lb.LEAST_REQUEST, commonLbConfig: common };
+      return {
+        lbPolicy: Lb.LEAST_REQUEST,
+        commonLbConfig: common,
+        lbConfig: slow && { case: 'leastRequestLbConfig', value: { slowStartConfig: slow } },
+      };
   }
+}
+
+/** Istio's `warmup`, and the duration alone that was there before it. */
+function slowStart(settings: LoadBalancerSettings | undefined) {
+  const { warmup, warmupDurationSecs } = settings ?? {};
+  if (!warmup && !warmupDurationSecs) return undefined;
+  const { aggression, minimumPercent } = warmup ?? {};
+  return {
+    slowStartWindow: duration(warmup?.duration ?? warmupDurationSecs),
+    aggression:
+      typeof aggression === 'number' ? { defaultValue: aggression, runtimeKey: 'slow_start.aggression' } : undefined,
+    minWeightPercent: typeof minimumPercent === 'number' ? { value: minimumPercent } : undefined,
+  };
 }
 
 function consistentHash(hash: ConsistentHashLb): ClusterInit {
@@ -268,10 +299,12 @@ function httpOptions({ protocol }: ServicePort, settings: ConnectionPoolSettings
     protocol === 'http2' || protocol === 'grpc' || (http?.h2UpgradePolicy === 'UPGRADE' && protocol === 'http');
   if (protocol === 'tcp' || protocol === 'tls' || protocol === 'https') return null;
   const followsCaller = http?.useClientProtocol === true || protocol === 'auto';
-  if (!isHttp2 && !followsCaller && !http) return null;
+  const lasting = settings?.tcp?.maxConnectionDuration;
+  if (!isHttp2 && !followsCaller && !http && !lasting) return null;
   return any(HttpProtocolOptionsSchema, {
     commonHttpProtocolOptions: {
       idleTimeout: duration(http?.idleTimeout),
+      maxConnectionDuration: duration(lasting),
       maxRequestsPerConnection: http?.maxRequestsPerConnection || undefined,
     },
     upstreamProtocolOptions: followsCaller

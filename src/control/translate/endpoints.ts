@@ -25,11 +25,64 @@ export function assignment(
   subset: Subset | null,
   clusterName: string,
   from: Locality | null = null,
+  shares: Readonly<Record<string, number>> | null = null,
 ): ClusterLoadAssignment {
-  const near = from ? `${from.region}/${from.zone}/${from.subzone}` : '';
-  return memo.get(port, `${clusterName} ${near}`, [snapshot.endpoints(service, port), subset, snapshot.mtls], () =>
-    made(snapshot, service, port, subset, clusterName, from),
-  );
+  const near = from ? placeOf(from) : '';
+  const parts = [snapshot.endpoints(service, port), subset, snapshot.mtls, shares];
+  return memo.get(port, `${clusterName} ${near}`, parts, () => {
+    const assigned = made(snapshot, service, port, subset, clusterName, shares ? null : from);
+    return shares ? shared(assigned, shares) : assigned;
+  });
+}
+
+const placeOf = ({ region, zone, subzone }: Locality): string => `${region}/${zone}/${subzone}`;
+
+/** Whether `region/zone/*`, `region` or `*` covers a place (Istio: LocalityLoadBalancerSetting). */
+function coversPlace(pattern: string, place: string): boolean {
+  const wanted = pattern.split('/');
+  const given = place.split('/');
+  return wanted.every((part, i) => part === '*' || part === (given[i] ?? ''));
+}
+
+/** Localities with what `distribute` gives each; one that it does not name gets nothing. Several under one pattern divide its share by their weights. */
+function shared(assigned: ClusterLoadAssignment, shares: Readonly<Record<string, number>>): ClusterLoadAssignment {
+  const weightOf = (locality: ClusterLoadAssignment['endpoints'][number]) => locality.loadBalancingWeight ?? 0;
+  const places = assigned.endpoints.map((each) => ({
+    each,
+    place: placeOf({
+      region: each.locality?.region ?? '',
+      zone: each.locality?.zone ?? '',
+      subzone: each.locality?.subZone ?? '',
+    }),
+  }));
+  const weights = new Map<object, number>();
+  for (const [pattern, percent] of Object.entries(shares)) {
+    const under = places.filter(({ place }) => coversPlace(pattern, place));
+    const sum = under.reduce((total, { each }) => total + weightOf(each), 0);
+    for (const { each } of under)
+      weights.set(each, (weights.get(each) ?? 0) + Math.round((percent * 100 * weightOf(each)) / sum));
+  }
+  return create(ClusterLoadAssignmentSchema, {
+    ...assigned,
+    endpoints: assigned.endpoints
+      .filter((each) => (weights.get(each) ?? 0) > 0)
+      .map((each) => ({ ...each, loadBalancingWeight: weights.get(each) })),
+  });
+}
+
+/** What `distribute` says to callers at a place; null when nothing. */
+export function sharesFrom(
+  snapshot: Snapshot,
+  service: Service,
+  port: ServicePort,
+  subset: Subset | null,
+  namespace: string,
+  from: Locality,
+): Readonly<Record<string, number>> | null {
+  const setting = policyFor(destinationRuleOf(snapshot, service, namespace), subset, port.port).loadBalancer
+    ?.localityLbSetting;
+  if (!setting?.distribute?.length || setting.enabled === false || from.region === '') return null;
+  return setting.distribute.find((each) => coversPlace(each.from ?? '', placeOf(from)))?.to ?? null;
 }
 
 const memo = new Memo<ClusterLoadAssignment>();

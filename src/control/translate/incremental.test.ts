@@ -50,7 +50,14 @@ const http = fc.array(
 );
 const policy = some(
   fc.record({
-    loadBalancer: some(fc.constantFrom({ simple: 'RANDOM' }, { consistentHash: { useSourceIp: true } })),
+    loadBalancer: some(
+      fc.constantFrom(
+        { simple: 'RANDOM' },
+        { consistentHash: { useSourceIp: true } },
+        { warmup: { duration: '5s' } },
+        { localityLbSetting: { distribute: [{ from: '*', to: { '*': 100 } }] } },
+      ),
+    ),
     outlierDetection: some(fc.constant({ consecutive5xxErrors: 3 })),
     tls: some(fc.constantFrom({ mode: 'DISABLE' }, { mode: 'ISTIO_MUTUAL' })),
     portLevelSettings: some(port.map((number) => [{ port: { number }, loadBalancer: { simple: 'ROUND_ROBIN' } }])),

@@ -4,7 +4,10 @@ import { coversHost, fullHost, isVisible } from '../model/selector.ts';
 import type { Service } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 
-export type Policy = Pick<TrafficPolicy, 'connectionPool' | 'loadBalancer' | 'outlierDetection' | 'tls'>;
+export type Policy = Pick<
+  TrafficPolicy,
+  'connectionPool' | 'loadBalancer' | 'outlierDetection' | 'tls' | 'retryBudget'
+>;
 
 /**
  * Istio looks in the client's namespace, then the service's, then the root namespace; in each an exact host comes before the longest
@@ -81,9 +84,11 @@ export function policyFor(rule: DestinationRule | null, subset: Subset | null, p
     loadBalancer: inner.loadBalancer ?? outer.loadBalancer,
     outlierDetection: inner.outlierDetection ?? outer.outlierDetection,
     tls: inner.tls ?? outer.tls,
+    // No port has one of its own.
+    retryBudget: subset?.trafficPolicy?.retryBudget ?? rule?.spec.trafficPolicy?.retryBudget,
   };
 }
 
-function atPort(policy: TrafficPolicy | undefined, port: number): Policy {
+function atPort(policy: TrafficPolicy | undefined, port: number): Omit<Policy, 'retryBudget'> {
   return policy?.portLevelSettings?.find((settings) => settings.port?.number === port) ?? policy ?? {};
 }

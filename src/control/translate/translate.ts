@@ -5,7 +5,7 @@ import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_p
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { Snapshot } from '../model/snapshot.ts';
 import { fixedClusters, inboundClusters, outboundClusters, resolutionFor } from './cluster.ts';
-import { assignment, goesByLocality } from './endpoints.ts';
+import { assignment, goesByLocality, sharesFrom } from './endpoints.ts';
 import { gatewayResources } from './gateway.ts';
 import { virtualInbound } from './inbound.ts';
 import { outboundCluster } from './names.ts';
@@ -71,7 +71,9 @@ function endpoints(snapshot: Snapshot, scope: Scope): ClusterLoadAssignment[] {
     for (const port of service.ports) {
       if (port.protocol === 'udp') continue;
       for (const subset of [null, ...subsets]) {
-        const from = goesByLocality(snapshot, service, port, subset, scope.namespace) ? scope.locality : null;
+        const shares = sharesFrom(snapshot, service, port, subset, scope.namespace, scope.locality);
+        const near = shares !== null || goesByLocality(snapshot, service, port, subset, scope.namespace);
+        const from = near ? scope.locality : null;
         found.push(
           assignment(
             snapshot,
@@ -80,6 +82,7 @@ function endpoints(snapshot: Snapshot, scope: Scope): ClusterLoadAssignment[] {
             subset,
             outboundCluster(port.port, subset?.name ?? '', service.host),
             from,
+            shares,
           ),
         );
       }
