@@ -31,24 +31,37 @@ test.serial('proxy-config: clusters, listeners, routes, endpoints and secrets of
       ([host, port, , direction, type]) =>
         host === reviews && port === '9080' && direction === 'outbound' && type === 'EDS',
     ),
+    clusters.stdout,
   );
   const listeners = await lateen('pc', 'listener', page);
   t.true(
     rows(listeners).some(([address, port, , to]) => address === '0.0.0.0' && port === '9080' && to === 'Route: 9080'),
+    listeners.stdout,
   );
-  t.true(rows(listeners).some(([, port]) => port === '15006'));
-  const routes = await lateen('pc', 'route', page, '--name', '9080');
-  t.true(rows(routes).some(([name, host]) => name === '9080' && host === `${reviews}:9080`));
-  const endpoints = rows(await lateen('pc', 'endpoint', page, '--cluster', `outbound|9080||${reviews}`));
-  t.true(endpoints.length > 1 && endpoints.slice(1).every(([, status]) => status === 'HEALTHY'));
-  const secrets = rows(await lateen('pc', 'secret', page));
   t.true(
-    secrets.some(
+    rows(listeners).some(([, port]) => port === '15006'),
+    listeners.stdout,
+  );
+  const routes = await lateen('pc', 'route', page, '--name', '9080');
+  t.true(
+    rows(routes).some(([name, host]) => name === '9080' && host === `${reviews}:9080`),
+    routes.stdout,
+  );
+  const endpoints = await lateen('pc', 'endpoint', page, '--cluster', `outbound|9080||${reviews}`);
+  const told = rows(endpoints).slice(1);
+  t.true(told.length > 0 && told.every(([, status]) => status === 'HEALTHY'), endpoints.stdout);
+  const secrets = await lateen('pc', 'secret', page);
+  t.true(
+    rows(secrets).some(
       ([name, type, status, valid]) =>
         name === 'default' && type === 'Cert Chain' && status === 'ACTIVE' && valid === 'true',
     ),
+    secrets.stdout,
   );
-  t.true(secrets.some(([name, type]) => name === 'ROOTCA' && type === 'CA'));
+  t.true(
+    rows(secrets).some(([name, type]) => name === 'ROOTCA' && type === 'CA'),
+    secrets.stdout,
+  );
 });
 
 test.serial('explain: from one workload of the cluster to another', async (t) => {

@@ -2,6 +2,7 @@
 import { fromBinary, toJson } from '@bufbuild/protobuf';
 import { schemas, type XdsType } from '../../xds/type-urls.ts';
 import type { ResourceStore } from '../config/compile.ts';
+import type { Secret } from '../config/references.ts';
 import { registry } from '../config/registry.ts';
 import { compileRegexSearch } from './name-filter.ts';
 
@@ -10,6 +11,8 @@ export interface DumpSource {
   fixed: ResourceStore | null;
   /** The control plane's. */
   arrived: ResourceStore | null;
+  /** Secrets that the process got by itself, by their SDS names. */
+  own: ReadonlyMap<string, Secret>;
   /** Version of each type as the control plane named it. */
   versions: Readonly<Partial<Record<XdsType, string>>>;
   /** The bootstrap message as JSON. */
@@ -63,7 +66,25 @@ function withoutKeys({ name, value, updated }: Message, version: string): Json {
   };
 }
 
-function sections({ fixed, arrived, versions, bootstrap, startedAtMs }: DumpSource, withEndpoints: boolean): Section[] {
+/** A secret of the process itself, as SDS would have brought it. */
+function ownSecret([name, secret]: readonly [string, Secret]): Json {
+  const inline = (bytes: Buffer) => ({ inline_bytes: bytes.toString('base64') });
+  const value: Json =
+    secret.kind === 'trust'
+      ? {
+          validation_context: {
+            trusted_ca: inline(secret.roots),
+            ...(secret.crl && { crl: inline(secret.crl) }),
+          },
+        }
+      : { tls_certificate: { certificate_chain: inline(secret.chain), private_key: redacted } };
+  return { name, secret: { '@type': typeUrl('secret'), name, ...value } };
+}
+
+function sections(
+  { fixed, arrived, own, versions, bootstrap, startedAtMs }: DumpSource,
+  withEndpoints: boolean,
+): Section[] {
   const version = (type: XdsType) => versions[type] ?? '';
   const fixedListeners = messages(fixed, 'listener');
   const list: Section[] = [
@@ -115,7 +136,10 @@ function sections({ fixed, arrived, versions, bootstrap, startedAtMs }: DumpSour
     {
       '@type': dumpUrl('SecretsConfigDump'),
       static_secrets: messages(fixed, 'secret').map((message) => withoutKeys(message, '')),
-      dynamic_active_secrets: messages(arrived, 'secret').map((message) => withoutKeys(message, version('secret'))),
+      dynamic_active_secrets: [
+        ...[...own].map(ownSecret),
+        ...messages(arrived, 'secret').map((message) => withoutKeys(message, version('secret'))),
+      ],
     },
   );
   return list.map(withoutEmpty);

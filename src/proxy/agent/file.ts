@@ -125,6 +125,7 @@ export async function startFromFile(
       dump: () => ({
         fixed: store,
         arrived: subscription?.store ?? null,
+        own: new Map(),
         versions: {},
         bootstrap: bootstrap.json,
         startedAtMs,

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
@@ -354,6 +355,18 @@ test('two pods of a mesh: certificates, mutual TLS, authorization by identity, l
   const dump = JSON.parse((await get(front.ports.admin, '/config_dump')).body);
   const routes = dump.configs.find((section: object) => 'dynamic_route_configs' in section);
   t.is(routes.dynamic_route_configs[0].route_config.name, '80');
+  const secrets = dump.configs.find((section: object) => 'dynamic_active_secrets' in section).dynamic_active_secrets;
+  t.deepEqual(
+    secrets.map(({ name }: { name: string }) => name),
+    ['default', 'ROOTCA'],
+  );
+  const { certificate_chain: chain, private_key: key } = secrets[0].secret.tls_certificate;
+  t.is(
+    new X509Certificate(Buffer.from(chain.inline_bytes, 'base64')).subjectAltName,
+    'URI:spiffe://cluster.local/ns/shop/sa/front',
+  );
+  t.is(Buffer.from(key.inline_bytes, 'base64').toString(), '[redacted]');
+  t.regex(Buffer.from(secrets[1].secret.validation_context.trusted_ca.inline_bytes, 'base64').toString(), /BEGIN CERT/);
 });
 
 test('a push changes routes of open connections, a bad one changes nothing and says why', async (t) => {

@@ -177,6 +177,7 @@ export async function startPod(environment: Environment, log: Log, at: string | 
     dump: () => ({
       fixed: null,
       arrived: subscription.store,
+      own: secrets.named(localSecrets),
       versions: versions(subscription.state.types),
       bootstrap: () => ({ node }),
       startedAtMs,

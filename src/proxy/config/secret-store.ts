@@ -51,6 +51,16 @@ export class SecretStore implements Secrets {
     return this.#secrets.get(name) ?? null;
   }
 
+  /** Those of `names` that are there. */
+  named(names: Iterable<string>): Map<string, Secret> {
+    const found = new Map<string, Secret>();
+    for (const name of names) {
+      const secret = this.#secrets.get(name);
+      if (secret) found.set(name, secret);
+    }
+    return found;
+  }
+
   get names(): string[] {
     return [...this.#secrets.keys()];
   }
