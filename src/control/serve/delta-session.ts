@@ -15,7 +15,7 @@ import {
 } from '../../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import { GrpcError } from '../../xds/grpc/status.ts';
 import { isWildcardType, typeOfUrl, typeUrls, type XdsType, xdsTypes } from '../../xds/type-urls.ts';
-import { emptySet, type Resource, type ResourceSet } from './resources.ts';
+import { emptySet, knownDifference, type Resource, type ResourceSet } from './resources.ts';
 import { maxNames, type Nack, type Session, type SessionOptions, type TypeStatus } from './session.ts';
 
 /** A response is cut so that clients with gRPC's usual limit of 4 MiB can read it. */
@@ -32,6 +32,8 @@ interface Subscription {
   names: Set<string>;
   /** By name the version that the proxy was sent; '' for "there is none". */
   sent: Map<string, string>;
+  /** The table that `sent` follows in everything; null when something was asked for or must be sent again since. */
+  followed: ReadonlyMap<string, Resource> | null;
   /** By nonce, what the proxy has not answered yet. */
   unanswered: Map<string, Push>;
   /** A push waits for an answer to the one before. */
@@ -130,22 +132,11 @@ export class DeltaSession implements Session {
   }
 
   #push(type: XdsType, subscription: Subscription, mustAnswer: boolean, withRemovals: boolean): void {
-    const { wildcard, names, sent } = subscription;
     const current = this.#set.types[type];
-    const changed: Resource[] = [];
-    const removed: string[] = [];
-    const consider = (resource: Resource) => {
-      if (sent.get(resource.name) !== resource.version) changed.push(resource);
-    };
-    if (wildcard) for (const resource of current.values()) consider(resource);
-    for (const name of names) {
-      const resource = current.get(name);
-      if (resource && !wildcard) consider(resource);
-      else if (!resource && sent.get(name) !== '') removed.push(name);
-    }
-    if (wildcard && withRemovals)
-      for (const [name, version] of sent)
-        if (version !== '' && !current.has(name) && !names.has(name)) removed.push(name);
+    if (subscription.followed === current && !mustAnswer) return;
+    const { names, sent } = subscription;
+    const { changed, removed } = missing(subscription, current, withRemovals);
+    if (withRemovals) subscription.followed = current;
     if (changed.length === 0 && removed.length === 0 && !mustAnswer) return;
 
     for (const { name, version } of changed) {
@@ -164,6 +155,7 @@ export class DeltaSession implements Session {
   #forgetEndpoints(cluster: string): void {
     const endpoints = this.#subscriptions.get('endpoint');
     if (!endpoints?.sent.delete(cluster)) return;
+    endpoints.followed = null;
     endpoints.isBehind = true;
   }
 
@@ -191,11 +183,41 @@ export class DeltaSession implements Session {
   }
 }
 
+/** What a proxy lacks of `current`, and what it has beyond it. Without `withRemovals` only names that it asked for are removed. */
+function missing(
+  { wildcard, names, sent, followed }: Subscription,
+  current: ReadonlyMap<string, Resource>,
+  withRemovals: boolean,
+): { changed: Resource[]; removed: string[] } {
+  const lacks = ({ name, version }: Resource) => sent.get(name) !== version;
+  const difference = followed && knownDifference(followed, current);
+  if (difference)
+    return {
+      changed: difference.changed.filter((resource) => (wildcard || names.has(resource.name)) && lacks(resource)),
+      removed: difference.removed.filter((name) =>
+        names.has(name) ? sent.get(name) !== '' : wildcard && withRemovals && sent.has(name),
+      ),
+    };
+  const changed: Resource[] = [];
+  const removed: string[] = [];
+  if (wildcard) for (const resource of current.values()) if (lacks(resource)) changed.push(resource);
+  for (const name of names) {
+    const resource = current.get(name);
+    if (resource && !wildcard && lacks(resource)) changed.push(resource);
+    else if (!resource && sent.get(name) !== '') removed.push(name);
+  }
+  if (wildcard && withRemovals)
+    for (const [name, version] of sent)
+      if (version !== '' && !current.has(name) && !names.has(name)) removed.push(name);
+  return { changed, removed };
+}
+
 function newSubscription(): Subscription {
   return {
     wildcard: false,
     names: new Set(),
     sent: new Map(),
+    followed: null,
     unanswered: new Map(),
     isBehind: false,
     sentNonce: '',
@@ -208,6 +230,8 @@ function newSubscription(): Subscription {
 
 /** Takes over what the request adds and drops; true when it asks for anything. */
 function takeNames(type: XdsType, to: Subscription, request: DeltaDiscoveryRequest, isFirst: boolean): boolean {
+  if (isFirst || request.resourceNamesSubscribe.length > 0 || request.resourceNamesUnsubscribe.length > 0)
+    to.followed = null;
   for (const name of request.resourceNamesUnsubscribe) {
     if (name === '*') to.wildcard = false;
     to.names.delete(name);

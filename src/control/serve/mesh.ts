@@ -43,6 +43,8 @@ export class Mesh {
   readonly #events;
   /** What was translated for the current snapshot, by scope. */
   #translated = new Map<string, Translated>();
+  /** Of the snapshot before, until it is asked for anew: what has not changed is then found once, not by every session. */
+  #before = new Map<string, Translated>();
   #snapshot: Snapshot | null = null;
   #discovery: Discovery | null = null;
   #searched: { configVersion: number; problems: readonly Problem[] } | null = null;
@@ -156,14 +158,11 @@ export class Mesh {
     const known = this.#translated.get(scope.key);
     if (known) return known;
     const { clusters, endpoints, listeners, routes, problems } = translate(snapshot, scope);
-    const set = encodeResources(`${snapshot.version}`, {
-      cluster: clusters,
-      endpoint: endpoints,
-      listener: listeners,
-      route: routes,
-    });
+    const messages = { cluster: clusters, endpoint: endpoints, listener: listeners, route: routes };
+    const set = encodeResources(`${snapshot.version}`, messages, this.#before.get(scope.key)?.set);
     const translated = { set, problems };
     this.#translated.set(scope.key, translated);
+    this.#before.delete(scope.key);
     if (problems.length > 0) for (const listener of this.#listeners) listener();
     return translated;
   }
@@ -173,6 +172,7 @@ export class Mesh {
     try {
       const snapshot = buildSnapshot(this.#options.source.read(), this.#snapshot);
       this.#snapshot = snapshot;
+      this.#before = this.#translated;
       this.#translated = new Map();
       const tookMs = performance.now() - startedAtMs;
       this.#snapshotTime.observe(tookMs / 1000);

@@ -21,9 +21,46 @@ export interface ResourceSet {
 
 export type ResourceMessages = { readonly [T in XdsType]?: Iterable<XdsMessages[T]> };
 
-export function encodeResources(version: string, messages: ResourceMessages): ResourceSet {
-  const types = Object.fromEntries(xdsTypes.map((type) => [type, encodeType(type, messages[type] ?? [])]));
+type Table = ReadonlyMap<string, Resource>;
+
+/** With `before`, what the proxy was to have until now: a type of which nothing changed is the very same table. */
+export function encodeResources(version: string, messages: ResourceMessages, before?: ResourceSet): ResourceSet {
+  const types = Object.fromEntries(
+    xdsTypes.map((type) => {
+      const table = encodeType(type, messages[type] ?? []);
+      const known = before?.types[type];
+      if (known === undefined) return [type, table];
+      const difference = differenceOf(known, table);
+      if (difference.changed.length === 0 && difference.removed.length === 0) return [type, known];
+      differences.set(table, difference);
+      return [type, table];
+    }),
+  );
   return { version, types: types as unknown as ResourceSet['types'] };
+}
+
+export interface Difference {
+  readonly from: WeakRef<Table>;
+  /** Added, or of another version. */
+  readonly changed: readonly Resource[];
+  readonly removed: readonly string[];
+}
+
+/** From the table before to this one: found once, though all the proxies of a scope need it. */
+const differences = new WeakMap<Table, Difference>();
+
+/** What leads from one table to another; null when that is not known, and all of them must be looked at. */
+export function knownDifference(from: Table, to: Table): Difference | null {
+  const known = differences.get(to);
+  return known?.from.deref() === from ? known : null;
+}
+
+function differenceOf(from: Table, to: Table): Difference {
+  const changed: Resource[] = [];
+  for (const resource of to.values()) if (from.get(resource.name)?.version !== resource.version) changed.push(resource);
+  // Nothing added and as many as before: none can have gone.
+  const removed = changed.length === 0 && from.size === to.size ? [] : [...from.keys()].filter((name) => !to.has(name));
+  return { from: new WeakRef(from), changed, removed };
 }
 
 function encodeType<T extends XdsType>(type: T, messages: Iterable<XdsMessages[T]>): Map<string, Resource> {
