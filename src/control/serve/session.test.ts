@@ -1,4 +1,4 @@
-import { create } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import test from 'ava';
 import fc from 'fast-check';
 import { createAdsClient, type Rejection, type XdsUpdate } from '../../xds/ads-client.ts';
@@ -8,8 +8,12 @@ import { NodeSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { ClusterLoadAssignmentSchema } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+} from '../../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import { TypeStore } from '../../xds/type-store.ts';
-import { type XdsType, xdsTypes } from '../../xds/type-urls.ts';
+import { typeUrls, type XdsType, xdsTypes } from '../../xds/type-urls.ts';
 import { DeltaSession } from './delta-session.ts';
 import { encodeResources, type ResourceSet } from './resources.ts';
 import type { Nack, Session } from './session.ts';
@@ -145,33 +149,36 @@ for (const protocol of ['delta', 'sotw'] as const) {
       fc.property(steps, fc.boolean(), (moves, isTold) => {
         const wire = new Wire(protocol);
         let set = setOf('0', new Map());
+        let world: World = new Map();
         wire.stream.open();
         for (const [at, move] of moves.entries()) {
           if (move === 'server') wire.moveToServer();
           else if (move === 'client') wire.moveToClient();
           else if (move === 'reconnect') wire.reconnect(set);
           else {
-            set = setOf(`${at + 1}`, new Map(Object.entries(move)), isTold ? set : undefined);
+            world = new Map(Object.entries(move));
+            set = setOf(`${at + 1}`, world, isTold ? set : undefined);
             wire.session.update(set);
           }
         }
         wire.session.update(set);
         wire.settle();
+        const wanted = setOf('', world);
         for (const type of xdsTypes.filter((each) => each !== 'secret')) {
-          const names = [...set.types[type].keys()].sort();
+          const names = [...wanted.types[type].keys()].sort();
           const heldNames = Object.keys(wire.versions(type));
           if (JSON.stringify(names) !== JSON.stringify(heldNames))
             throw new Error(`${type}: ${names} but holds ${heldNames}`);
           if (protocol === 'delta')
             for (const name of names)
-              if (wire.stores[type].held.get(name) !== set.types[type].get(name)!.version)
+              if (wire.stores[type].held.get(name) !== wanted.types[type].get(name)!.version)
                 throw new Error(`${type} ${name} is stale`);
           for (const name of names)
             if (!wire.held.has(`${type}/${name}`)) throw new Error(`${type} ${name} was not told`);
           if (wire.stores[type].pending.length > 0) throw new Error(`${type} waits for ${wire.stores[type].pending}`);
         }
         const count = [...wire.held.keys()].length;
-        if (count !== 4 * set.types.cluster.size) throw new Error(`${count} resources are left over`);
+        if (count !== 4 * wanted.types.cluster.size) throw new Error(`${count} resources are left over`);
       }),
       { numRuns: 800 },
     );
@@ -276,12 +283,56 @@ test('delta: a changed cluster brings its endpoints again', (t) => {
   wire.stream.open();
   const cluster = (altStatName: string) => ({ cluster: [create(ClusterSchema, { name: 'a', altStatName })] });
   const endpoint = { endpoint: [create(ClusterLoadAssignmentSchema, { clusterName: 'a' })] };
-  wire.session.update(encodeResources('1', { ...cluster('x'), ...endpoint }));
+  const first = encodeResources('1', { ...cluster('x'), ...endpoint });
+  wire.session.update(first);
   wire.settle();
   wire.order.length = 0;
-  wire.session.update(encodeResources('2', { ...cluster('y'), ...endpoint }));
+  wire.session.update(encodeResources('2', { ...cluster('y'), ...endpoint }, first));
   wire.settle();
   t.deepEqual(wire.order, ['cluster', 'endpoint']);
+});
+
+test('delta: a name asked for while a push waits is answered with what it had before the change', (t) => {
+  const sent: string[][] = [];
+  const session = new DeltaSession({
+    identifier: 'x',
+    send: (message) => sent.push(fromBinary(DeltaDiscoveryResponseSchema, message).resources.map(({ name }) => name)),
+    onNack: t.fail,
+  });
+  const ask = (...resourceNamesSubscribe: string[]) =>
+    session.receive(
+      Buffer.from(
+        toBinary(
+          DeltaDiscoveryRequestSchema,
+          create(DeltaDiscoveryRequestSchema, {
+            node: { id: 'n' },
+            typeUrl: typeUrls.endpoint,
+            resourceNamesSubscribe,
+          }),
+        ),
+      ),
+    );
+  const first = setOf(
+    '1',
+    new Map([
+      ['a', 1],
+      ['b', 1],
+    ]),
+  );
+  session.update(first);
+  ask('a');
+  session.update(
+    setOf(
+      '2',
+      new Map([
+        ['a', 2],
+        ['b', 1],
+      ]),
+      first,
+    ),
+  );
+  ask('b');
+  t.deepEqual(sent, [['a'], ['a', 'b']]);
 });
 
 test('delta: large pushes are cut so that each response stays below 4 MiB', (t) => {
