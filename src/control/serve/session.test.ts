@@ -297,7 +297,7 @@ test('delta: a name asked for while a push waits is answered with what it had be
   const session = new DeltaSession({
     identifier: 'x',
     send: (message) => sent.push(fromBinary(DeltaDiscoveryResponseSchema, message).resources.map(({ name }) => name)),
-    onNack: t.fail,
+    onNack: () => t.fail(),
   });
   const ask = (...resourceNamesSubscribe: string[]) =>
     session.receive(
