@@ -14,9 +14,30 @@ export type Policy = Pick<
  * wildcard. Rules of one namespace for one host are merged: subsets of all, the traffic policy of the first that has one.
  */
 export function destinationRuleOf(snapshot: Snapshot, service: Service, namespace: string): DestinationRule | null {
-  const index = indexOf(snapshot);
-  for (const place of new Set([namespace, service.namespace, snapshot.mesh.rootNamespace])) {
-    const rules = index.get(place);
+  const { rootNamespace } = snapshot.mesh;
+  const { byNamespace, answers } = indexOf(snapshot);
+  const asked = `${namespace} ${rootNamespace}`;
+  let known = answers.get(asked);
+  if (known === undefined) {
+    known = new WeakMap();
+    answers.set(asked, known);
+  }
+  let rule = known.get(service);
+  if (rule === undefined) {
+    rule = find(byNamespace, service, namespace, rootNamespace);
+    known.set(service, rule);
+  }
+  return rule;
+}
+
+function find(
+  byNamespace: ReadonlyMap<string, NamespaceRules>,
+  service: Service,
+  namespace: string,
+  rootNamespace: string,
+): DestinationRule | null {
+  for (const place of new Set([namespace, service.namespace, rootNamespace])) {
+    const rules = byNamespace.get(place);
     if (!rules) continue;
     const found = match(rules, service.host, (rule) => isVisible(rule.spec.exportTo, place, namespace));
     if (found) return found;
@@ -30,23 +51,30 @@ interface NamespaceRules {
   wildcards: Array<[string, DestinationRule]>;
 }
 
-const indices = new WeakMap<readonly DestinationRule[], Map<string, NamespaceRules>>();
+interface Index {
+  readonly byNamespace: Map<string, NamespaceRules>;
+  /** By client and root namespace: each service is asked about many times for every scope. */
+  readonly answers: Map<string, WeakMap<Service, DestinationRule | null>>;
+}
 
-function indexOf(snapshot: Snapshot): Map<string, NamespaceRules> {
+const indices = new WeakMap<readonly DestinationRule[], Index>();
+
+function indexOf(snapshot: Snapshot): Index {
   const cached = indices.get(snapshot.destinationRules);
   if (cached) return cached;
-  const index = new Map<string, NamespaceRules>();
+  const byNamespace = new Map<string, NamespaceRules>();
   for (const rule of snapshot.destinationRules) {
     const namespace = rule.metadata.namespace ?? '';
     const host = fullHost(rule.spec.host, namespace, snapshot.domain);
-    const rules: NamespaceRules = index.get(namespace) ?? { exact: new Map(), wildcards: [] };
-    index.set(namespace, rules);
+    const rules: NamespaceRules = byNamespace.get(namespace) ?? { exact: new Map(), wildcards: [] };
+    byNamespace.set(namespace, rules);
     // A rule for chosen clients only is not for everybody; it is left to the workloads that it names.
     if (Object.keys(rule.spec.workloadSelector?.matchLabels ?? {}).length > 0) continue;
     if (host.includes('*')) rules.wildcards.push([host, rule]);
     else rules.exact.set(host, merge(rules.exact.get(host), rule));
   }
-  for (const { wildcards } of index.values()) wildcards.sort(([a], [b]) => b.length - a.length);
+  for (const { wildcards } of byNamespace.values()) wildcards.sort(([a], [b]) => b.length - a.length);
+  const index: Index = { byNamespace, answers: new Map() };
   indices.set(snapshot.destinationRules, index);
   return index;
 }
