@@ -15,7 +15,7 @@ import {
 } from '../../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import { GrpcError } from '../../xds/grpc/status.ts';
 import { isWildcardType, typeOfUrl, typeUrls, type XdsType, xdsTypes } from '../../xds/type-urls.ts';
-import { emptySet, knownDifference, type Resource, type ResourceSet } from './resources.ts';
+import { deltaElement, emptySet, knownDifference, type Resource, type ResourceSet } from './resources.ts';
 import { maxNames, type Nack, type Session, type SessionOptions, type TypeStatus } from './session.ts';
 
 /** A response is cut so that clients with gRPC's usual limit of 4 MiB can read it. */
@@ -167,7 +167,6 @@ export class DeltaSession implements Session {
       nonce,
       systemVersionInfo: version,
       removedResources: removed,
-      resources: resources.map(({ name, version, any }) => ({ name, version, resource: any })),
       controlPlane: { identifier: this.#options.identifier },
     });
     const names = [...resources.map(({ name }) => name), ...removed];
@@ -175,7 +174,9 @@ export class DeltaSession implements Session {
     subscription.sentNonce = nonce;
     subscription.sentVersion = version;
     subscription.isBehind = false;
-    this.#options.send(toBinary(DeltaDiscoveryResponseSchema, response), type);
+    const head = toBinary(DeltaDiscoveryResponseSchema, response);
+    // The elements of a repeated field may come after every other field.
+    this.#options.send(Buffer.concat([head, ...resources.map(deltaElement)]), type);
   }
 
   #nowMs(): number {

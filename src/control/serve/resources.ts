@@ -4,6 +4,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { type Any, AnySchema } from '@bufbuild/protobuf/wkt';
 import { type VirtualHost, VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { ResourceSchema } from '../../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import { nameOf, schemas, typeUrls, type XdsMessages, type XdsType, xdsTypes } from '../../xds/type-urls.ts';
 
 export interface Resource {
@@ -85,8 +86,8 @@ function encode<T extends XdsType>(type: T, message: XdsMessages[T]): Resource {
   return { name: nameOf(type, message), version, any: create(AnySchema, { typeUrl: typeUrls[type], value }) };
 }
 
-/** Field 2, with a length (protobuf.dev/programming-guides/encoding). */
-const virtualHostsTag = 0x12;
+/** Field 2, with a length (protobuf.dev/programming-guides/encoding): `RouteConfiguration.virtual_hosts`, `DeltaDiscoveryResponse.resources`. */
+const secondField = 0x12;
 const hostsEncoded = new WeakMap<VirtualHost, Uint8Array<ArrayBuffer>>();
 
 /** Virtual hosts are shared between route configurations, and most of them stay when one changes: each is written once. */
@@ -95,13 +96,29 @@ function encodeRoutes(message: RouteConfiguration): Uint8Array<ArrayBuffer> {
   for (const host of message.virtualHosts) {
     let bytes = hostsEncoded.get(host);
     if (bytes === undefined) {
-      const body = toBinary(VirtualHostSchema, host);
-      bytes = Buffer.concat([Buffer.of(virtualHostsTag), varint(body.length), body]);
+      bytes = asSecondField(toBinary(VirtualHostSchema, host));
       hostsEncoded.set(host, bytes);
     }
     parts.push(bytes);
   }
   return Buffer.concat(parts);
+}
+
+const elements = new WeakMap<Resource, Uint8Array<ArrayBuffer>>();
+
+/** A resource as an element of `DeltaDiscoveryResponse.resources`, with its tag: written once for all that are sent it. */
+export function deltaElement(resource: Resource): Uint8Array<ArrayBuffer> {
+  let bytes = elements.get(resource);
+  if (bytes === undefined) {
+    const { name, version, any } = resource;
+    bytes = asSecondField(toBinary(ResourceSchema, create(ResourceSchema, { name, version, resource: any })));
+    elements.set(resource, bytes);
+  }
+  return bytes;
+}
+
+function asSecondField(body: Uint8Array): Uint8Array<ArrayBuffer> {
+  return Buffer.concat([Buffer.of(secondField), varint(body.length), body]);
 }
 
 function varint(value: number): Uint8Array<ArrayBuffer> {
