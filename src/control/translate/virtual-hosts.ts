@@ -151,18 +151,22 @@ function build(snapshot: Snapshot, scope: Scope, port: number, problems: Problem
 const virtualHost = (name: string, domains: string[], routes: Route[]): VirtualHost =>
   create(VirtualHostSchema, { name, domains, routes, includeRequestAttemptCount: true });
 
-/** Made once for all proxies of a namespace that no rule tells apart, and kept while nothing that it comes from has changed. */
+/**
+ * Made once for all proxies that nothing tells apart, and kept while nothing that it comes from has changed. Without a VirtualService
+ * these are the proxies of all namespaces but the service's own, in which it has a short name.
+ */
 function hostOf({ snapshot, namespace, labels, gateway, port }: RouteContext, viewer: Viewer, service: Service) {
   const { mesh, services, destinationRules, virtualServices } = snapshot;
   const resource = virtualServiceFor(snapshot, service.host, viewer);
   const rules = resource?.spec.http?.length ? resource : null;
   const delegates = rules?.spec.http?.some(({ delegate }) => delegate !== undefined) ? virtualServices : null;
-  const parts =
+  const rule = rules === null ? destinationRuleOf(snapshot, service, namespace) : null;
+  const parts = rules === null ? [null, rule, mesh] : [rules, services, destinationRules, mesh, delegates];
+  const caller =
     rules === null
-      ? [null, destinationRuleOf(snapshot, service, namespace), mesh]
-      : [rules, services, destinationRules, mesh, delegates];
-  const caller = rules === null ? '' : callerKey(snapshot, labels);
-  return hostMemo.get(service, `${port} ${namespace} ${caller}`, parts, () => {
+      ? `${service.namespace === namespace} ${rule?.metadata.namespace}/${rule?.metadata.name}`
+      : `${namespace} ${callerKey(snapshot, labels)}`;
+  return hostMemo.get(service, `${port} ${caller}`, parts, () => {
     const found = new Problems();
     const context: RouteContext = { snapshot, problems: found, namespace, labels, gateway, port };
     const routes = rules === null ? [defaultRoute(context, service)] : httpRoutes(context, rules);
