@@ -30,8 +30,8 @@ export interface ControlResult {
 }
 
 const changes: readonly Change[] = ['endpoint', 'virtualService', 'service', 'everything', 'nothing'];
-/** Nothing came for so long: it is over. */
-const quietMs = 600;
+/** Nothing came for so long: it is over. The first scope of a large mesh takes its time. */
+const quietMs = ({ services }: Scale): number => 600 + services / 4;
 const patienceMs = 120_000;
 
 export async function measureControl(
@@ -47,7 +47,7 @@ export async function measureControl(
     let most = alone.rssMib;
     const start = performance.now();
     await Promise.all(clients.map((client, i) => client.start(plane.port, i, namespaces)));
-    await settled(clients, start, () => clients.every(({ isComplete }) => isComplete));
+    await settled(scale, clients, start, () => clients.every(({ isComplete }) => isComplete));
     const connected = await plane.ask();
     most = Math.max(most, connected.rssMib);
     const measured: Measured[] = [summed('connect', clients, start, connected.cpuMs - alone.cpuMs)];
@@ -58,7 +58,7 @@ export async function measureControl(
         const before = await plane.ask();
         const at = performance.now();
         plane.change(what);
-        await settled(clients, at, () => what === 'nothing' || clients.some(({ responses }) => responses > 0));
+        await settled(scale, clients, at, () => what === 'nothing' || clients.some(({ responses }) => responses > 0));
         const after = await plane.ask();
         most = Math.max(most, after.rssMib);
         measured.push(summed(what, clients, at, after.cpuMs - before.cpuMs));
@@ -87,11 +87,11 @@ function summed(what: Measured['what'], clients: readonly Client[], since: numbe
 }
 
 /** Until `has` holds and then nothing has come for a while. */
-async function settled(clients: readonly Client[], since: number, has: () => boolean): Promise<void> {
+async function settled(scale: Scale, clients: readonly Client[], since: number, has: () => boolean): Promise<void> {
   for (;;) {
     const now = performance.now();
     const last = Math.max(since, ...clients.map(({ lastAckAt }) => lastAckAt));
-    if (has() && now - last > quietMs) return;
+    if (has() && now - last > quietMs(scale)) return;
     if (now - since > patienceMs)
       throw new Error(`not every client has its configuration after ${patienceMs / 1000} s`);
     await pause(20);
