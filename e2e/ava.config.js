@@ -5,6 +5,8 @@ export default {
   concurrency: 1,
   serial: true,
   workerThreads: false,
+  // AVA's cache puts the files that failed last first; here each file stands on those before it.
+  cache: false,
   timeout: '10m',
   sortTestFiles: (a, b) => (a < b ? -1 : 1),
 };
