@@ -71,6 +71,7 @@ const tasks = {
     run('ava', []);
   },
   differential: (args) => run('node', ['differential/main.ts', ...args]),
+  conformance: (args) => run('node', ['conformance/main.ts', ...args]),
   e2e: (args) => run('node', ['e2e/main.ts', ...args]),
   test: (args) => run('node', ['tools/test.ts', ...args]),
   demo: (args) =>

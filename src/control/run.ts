@@ -2,7 +2,7 @@
  * Wires the control plane to a Kubernetes cluster:
  *
  *   every replica   discovery and CA (15012), webhooks (15017), metrics and debug pages (15014), the webhooks' CA bundle
- *   the leader      ConfigMap istio-ca-root-cert in every namespace, status conditions
+ *   the leader      ConfigMap istio-ca-root-cert in every namespace, status conditions, what runs the Gateways of the Gateway API
  */
 import pino from 'pino';
 import type { KubeClient } from '../kube/client.ts';
@@ -26,6 +26,7 @@ import { distributeRoot } from './ca/root-distribution.ts';
 import { servingNames } from './ca/serving-certificate.ts';
 import { kubernetesTokenReviewer } from './ca/token-review.ts';
 import type { ControlFlags } from './flags.ts';
+import { followGateways } from './gateways/controller.ts';
 import { type ControlPlaneLog, createControlPlane } from './serve/control-plane.ts';
 import { writeConditions } from './status/conditions.ts';
 import { KubernetesSource } from './watch/kubernetes.ts';
@@ -64,7 +65,11 @@ export async function runControl(flags: ControlFlags): Promise<number> {
     clusterId,
     onError: onKindError,
   });
-  const secrets = new KubernetesSecrets(client, (error) => onKindError('Secret', error));
+  const secrets = new KubernetesSecrets(
+    client,
+    (error) => onKindError('Secret', error),
+    (key, secret) => source.takeSecret(key, secret),
+  );
   const trustDomain = await readTrustDomain(client, namespace, meshConfigMap, log);
   const limits = { defaultSeconds: flags.defaultCertificateSeconds, maxSeconds: flags.maxCertificateSeconds };
   const authority = await Authority.of(await keptMaterial(client, namespace, trustDomain), limits);
@@ -114,6 +119,7 @@ export async function runControl(flags: ControlFlags): Promise<number> {
       await Promise.all([
         distributeRoot({ client, roots: () => authority.roots, onError }, signal),
         writeConditions({ client, mesh: control.mesh, onError }, signal),
+        followGateways({ client, mesh: control.mesh, revision, onError }, signal),
       ]);
     },
   });

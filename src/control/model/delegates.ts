@@ -1,11 +1,12 @@
 /** The `http` rules of a VirtualService with those of its delegates in their places (istio.io/latest/docs/reference/config/networking/virtual-service/#Delegate). */
 import type { HttpMatchRequest, HttpRoute, VirtualService } from '../../api/istio/virtual-service.ts';
+import { type Origin, originOf } from './origin.ts';
 import { isVisible } from './selector.ts';
 
 export interface Rule {
   readonly rule: HttpRoute;
-  /** Whose it is: short host names are of its namespace. */
-  readonly owner: VirtualService;
+  /** Whose it is: short host names are of its namespace. A route of the Gateway API where the rule was made of one. */
+  readonly owner: Origin['owner'];
   /** `spec.http[2]`, in the owner. */
   readonly path: string;
 }
@@ -13,7 +14,7 @@ export interface Rule {
 export interface Rules {
   readonly rules: readonly Rule[];
   /** What cannot take effect. */
-  readonly faults: ReadonlyArray<{ readonly owner: VirtualService; readonly path: string; readonly message: string }>;
+  readonly faults: ReadonlyArray<{ readonly owner: Origin['owner']; readonly path: string; readonly message: string }>;
 }
 
 type ByName = ReadonlyMap<string, VirtualService>;
@@ -29,7 +30,7 @@ export function rulesOf(
   for (const [i, rule] of (resource.spec.http ?? []).entries()) {
     const path = `spec.http[${i}]`;
     if (rule.delegate === undefined) {
-      rules.push({ rule, owner: resource, path });
+      rules.push({ rule, owner: resource, path, ...originOf(rule) });
       continue;
     }
     const name = `${rule.delegate.namespace || own}/${rule.delegate.name ?? ''}`;

@@ -1,5 +1,13 @@
 /** What the control plane is told of the world: Kubernetes objects as plain JSON, by `namespace/name`. Only fields that are used are named. */
 
+import type { GatewayClass, KubernetesGateway } from '../../api/gateway/gateway.ts';
+import type { BackendTlsPolicy, ReferenceGrant } from '../../api/gateway/policies.ts';
+import type {
+  GrpcRouteResource,
+  HttpRouteResource,
+  TcpRouteResource,
+  TlsRouteResource,
+} from '../../api/gateway/routes.ts';
 import type { AuthorizationPolicy } from '../../api/istio/authorization-policy.ts';
 import type { DestinationRule } from '../../api/istio/destination-rule.ts';
 import type { EnvoyFilter } from '../../api/istio/envoy-filter.ts';
@@ -33,6 +41,8 @@ export interface ServiceObject {
       appProtocol?: string;
     }>;
   };
+  /** Where a load balancer takes its traffic. */
+  ingress?: ReadonlyArray<{ ip?: string; hostname?: string }>;
 }
 
 export interface EndpointSliceObject {
@@ -64,6 +74,20 @@ export interface NamespaceObject {
   metadata: ObjectMeta;
 }
 
+/** A Secret with a certificate, without what it holds. */
+export interface SecretObject {
+  metadata: ObjectMeta;
+  /** Why it cannot be a server's certificate, else null. */
+  fault: string | null;
+}
+
+/** A ConfigMap with certificates of authorities under `ca.crt`. */
+export interface CaCertificateObject {
+  metadata: ObjectMeta;
+  /** PEM; null when there is none that can be read. */
+  certificate: string | null;
+}
+
 export interface NodeObject {
   metadata: ObjectMeta;
 }
@@ -90,6 +114,17 @@ export interface MeshObjects {
   telemetries: ByKey<Telemetry>;
   envoyFilters: ByKey<EnvoyFilter>;
   wasmPlugins: ByKey<WasmPlugin>;
+  /** Of the Kubernetes Gateway API; by name. */
+  gatewayClasses: ByKey<GatewayClass>;
+  kubernetesGateways: ByKey<KubernetesGateway>;
+  httpRoutes: ByKey<HttpRouteResource>;
+  grpcRoutes: ByKey<GrpcRouteResource>;
+  tlsRoutes: ByKey<TlsRouteResource>;
+  tcpRoutes: ByKey<TcpRouteResource>;
+  referenceGrants: ByKey<ReferenceGrant>;
+  backendTlsPolicies: ByKey<BackendTlsPolicy>;
+  secrets: ByKey<SecretObject>;
+  caCertificates: ByKey<CaCertificateObject>;
   meshConfig: MeshConfig;
   /** `cluster.local`. */
   clusterDomain: string;
@@ -115,6 +150,16 @@ export const noObjects: MeshObjects = {
   telemetries: new Map(),
   envoyFilters: new Map(),
   wasmPlugins: new Map(),
+  gatewayClasses: new Map(),
+  kubernetesGateways: new Map(),
+  httpRoutes: new Map(),
+  grpcRoutes: new Map(),
+  tlsRoutes: new Map(),
+  tcpRoutes: new Map(),
+  referenceGrants: new Map(),
+  backendTlsPolicies: new Map(),
+  secrets: new Map(),
+  caCertificates: new Map(),
   meshConfig: {},
   clusterDomain: 'cluster.local',
   clusterId: 'Kubernetes',

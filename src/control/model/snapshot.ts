@@ -9,6 +9,8 @@ import type { Sidecar } from '../../api/istio/sidecar.ts';
 import type { Telemetry } from '../../api/istio/telemetry.ts';
 import type { VirtualService } from '../../api/istio/virtual-service.ts';
 import { type ResolvedMeshConfig, resolveMeshConfig } from '../../api/mesh-config.ts';
+import { type Derived, derive } from '../gateway-api/derive.ts';
+import { keyOf } from '../gateway-api/view.ts';
 import { type AccessLogging, meshAccessLogging } from './access-logging.ts';
 import type { Endpoint } from './endpoint.ts';
 import { EndpointIndex } from './endpoint-index.ts';
@@ -39,6 +41,8 @@ export interface Snapshot {
   readonly sidecars: readonly Sidecar[];
   readonly telemetries: readonly Telemetry[];
   readonly mtls: MtlsPolicies;
+  /** What the kinds of the Kubernetes Gateway API come to; its resources are among those above. */
+  readonly gatewayApi: Derived;
   /** Changes exactly when something other than endpoints and pods has changed. */
   readonly configVersion: number;
   endpoints(service: Service, port: ServicePort): readonly Endpoint[];
@@ -63,9 +67,15 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
     'clusterId',
   );
   const serviceByHost = services === previous?.services ? previous.serviceByHost : firstByHost(services);
+  const gatewayApi = keep(
+    previous !== null && serviceByHost === previous.serviceByHost ? previous.gatewayApi : undefined,
+    () => derive(objects, serviceByHost, previous?.gatewayApi ?? null),
+    ...gatewayApiTables,
+  );
   const configSame =
     previous !== null &&
     services === previous.services &&
+    gatewayApi === previous.gatewayApi &&
     same(
       'virtualServices',
       'destinationRules',
@@ -101,16 +111,21 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
     workloadByIp: workloads.byIp,
     workloadByName: workloads.byName,
     virtualServices: keep(
-      previous?.virtualServices,
-      () => [...objects.virtualServices.values()].sort(byAge),
+      gatewayApi.virtualServices === previous?.gatewayApi.virtualServices ? previous.virtualServices : undefined,
+      () => [...objects.virtualServices.values(), ...gatewayApi.virtualServices].sort(byAge),
       'virtualServices',
     ),
     destinationRules: keep(
-      previous?.destinationRules,
-      () => [...objects.destinationRules.values()].sort(byAge),
+      gatewayApi.destinationRules === previous?.gatewayApi.destinationRules ? previous.destinationRules : undefined,
+      () => [...objects.destinationRules.values(), ...gatewayApi.destinationRules].sort(byAge),
       'destinationRules',
     ),
-    gateways: objects.gateways,
+    gateways: keep(
+      gatewayApi.gateways === previous?.gatewayApi.gateways ? previous.gateways : undefined,
+      () => new Map([...objects.gateways, ...gatewayApi.gateways.map((each) => [keyOf(each), each] as const)]),
+      'gateways',
+    ),
+    gatewayApi,
     authorizationPolicies: keep(
       previous?.authorizationPolicies,
       () => [...objects.authorizationPolicies.values()].sort(byAge),
@@ -131,6 +146,24 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
   indices.set(snapshot, index);
   return snapshot;
 }
+
+/** All that `derive` reads; services as well. */
+const gatewayApiTables = [
+  'gatewayClasses',
+  'kubernetesGateways',
+  'httpRoutes',
+  'grpcRoutes',
+  'tlsRoutes',
+  'tcpRoutes',
+  'referenceGrants',
+  'backendTlsPolicies',
+  'secrets',
+  'caCertificates',
+  'services',
+  'serviceEntries',
+  'namespaces',
+  'clusterDomain',
+] as const;
 
 const indices = new WeakMap<Snapshot, EndpointIndex>();
 

@@ -43,12 +43,12 @@ test('a gateway is given what its own namespace holds, and told when that change
   t.teardown(() => ending.abort());
   const source = new KubernetesSecrets(client, (error) => t.fail(error.message));
   await source.start(ending.signal);
-  t.deepEqual([...source.of('edge').keys()], ['kubernetes://shop']);
-  const before = source.of('edge').get('kubernetes://shop')!.version;
+  t.deepEqual([...source.of('edge', []).keys()], ['kubernetes://shop']);
+  const before = source.of('edge', []).get('kubernetes://shop')!.version;
   const changed = new Promise<void>((resolve) => source.onChange(resolve));
   await make('edge', 'password', { password: 'x' });
   await client.patch(secrets, 'shop', 'edge', { data: base64({ 'tls.crt': 'NEW' }) });
   await changed;
-  t.not(source.of('edge').get('kubernetes://shop')!.version, before);
-  t.deepEqual([...source.of('edge').keys()], ['kubernetes://shop']);
+  t.not(source.of('edge', []).get('kubernetes://shop')!.version, before);
+  t.deepEqual([...source.of('edge', []).keys()], ['kubernetes://shop']);
 });

@@ -7,8 +7,11 @@ import {
 import { encodeResources, type Resource } from './resources.ts';
 
 export interface SecretSource {
-  /** By resource name, everything that a gateway of `namespace` may have. */
-  of(namespace: string): ReadonlyMap<string, Resource>;
+  /**
+   * By resource name, everything that a gateway of `namespace` may have: the certificates of its own namespace, and those, as
+   * `namespace/name`, that the Gateways it serves refer to (`kubernetes-gateway://NAMESPACE/NAME`).
+   */
+  of(namespace: string, granted: readonly string[]): ReadonlyMap<string, Resource>;
   onChange(listener: () => void): void;
 }
 
@@ -31,19 +34,21 @@ export function tlsSecretOf(data: { [key: string]: string } | undefined): TlsSec
 }
 
 /** The resources of one Secret: `kubernetes://NAME` is its certificate, `kubernetes://NAME-cacert` whom it trusts (Istio's names). */
-export function resourcesOfSecret(name: string, { certificate, key, trust }: TlsSecret): Map<string, Resource> {
+export function resourcesOfSecret(
+  name: string,
+  { certificate, key, trust }: TlsSecret,
+  scheme: 'kubernetes' | 'kubernetes-gateway' = 'kubernetes',
+): Map<string, Resource> {
   const inline = (text: string) => ({ specifier: { case: 'inlineString' as const, value: text } });
   const secrets: XdsSecret[] = [];
   if (certificate && key) {
     const value = { certificateChain: inline(certificate), privateKey: inline(key) };
-    secrets.push(create(SecretSchema, { name: `kubernetes://${name}`, type: { case: 'tlsCertificate', value } }));
+    secrets.push(create(SecretSchema, { name: `${scheme}://${name}`, type: { case: 'tlsCertificate', value } }));
   }
   if (trust) {
     const resource = name.endsWith('-cacert') && !certificate ? name : `${name}-cacert`;
     const value = { trustedCa: inline(trust) };
-    secrets.push(
-      create(SecretSchema, { name: `kubernetes://${resource}`, type: { case: 'validationContext', value } }),
-    );
+    secrets.push(create(SecretSchema, { name: `${scheme}://${resource}`, type: { case: 'validationContext', value } }));
   }
   return encodeResources('', { secret: secrets }).types.secret as Map<string, Resource>;
 }

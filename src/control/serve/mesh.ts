@@ -51,6 +51,7 @@ export class Mesh {
   readonly #admitted = new JustAdmitted();
   #analyzed: { configVersion: number; pods: object; findings: readonly Finding[] } | null = null;
   readonly #listeners = new Set<() => void>();
+  readonly #followers = new Set<() => void>();
 
   constructor(options: MeshOptions) {
     this.#options = options;
@@ -142,6 +143,12 @@ export class Mesh {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Calls `listener` when there is a new snapshot, until the returned function is called. */
+  onSnapshot(listener: () => void): () => void {
+    this.#followers.add(listener);
+    return () => this.#followers.delete(listener);
+  }
+
   /** What a proxy is to have; see `DiscoveryOptions`. */
   resourcesFor(proxy: ProxyNode, anyway: boolean): ResourceSet | null {
     const snapshot = this.#snapshot;
@@ -150,7 +157,10 @@ export class Mesh {
     const { set } = this.#translate(proxy, snapshot);
     const { secrets } = this.#options;
     if (proxy.kind !== 'router' || !secrets) return set;
-    return { ...set, types: { ...set.types, secret: secrets.of(proxy.namespace) } };
+    return {
+      ...set,
+      types: { ...set.types, secret: secrets.of(proxy.namespace, certificatesFor(snapshot, proxy.namespace)) },
+    };
   }
 
   #translate(proxy: ProxyNode, snapshot: Snapshot): Translated {
@@ -183,8 +193,14 @@ export class Mesh {
       return;
     }
     this.#discovery?.push(changedAtMs);
-    for (const listener of this.#listeners) listener();
+    for (const listener of [...this.#listeners, ...this.#followers]) listener();
   }
+}
+
+/** Secrets that the Gateways served in a namespace may show, wherever they are. */
+function certificatesFor({ gatewayApi }: Snapshot, namespace: string): string[] {
+  const own = gatewayApi.ownGateways.filter(({ workloads }) => workloads.namespace === namespace);
+  return [...new Set(own.flatMap(({ listeners }) => listeners.flatMap(({ certificates }) => certificates)))].sort();
 }
 
 function distinct(problems: readonly Problem[]): Problem[] {

@@ -10,6 +10,7 @@ import {
   VirtualHostSchema,
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { originOf } from '../model/origin.ts';
 import { compare, coversHost, fullHost, isVisible, matchesLabels } from '../model/selector.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { authorization } from './authorization.ts';
@@ -23,7 +24,7 @@ import { targetsOf } from './outbound.ts';
 import type { Problems } from './problem.ts';
 import type { Scope } from './scope.ts';
 import { tcpProxy } from './tcp-filter.ts';
-import { gatewayDownstream, meshAlpn, meshDownstream } from './tls.ts';
+import { gatewayDownstream, httpAlpn, meshAlpn, meshDownstream } from './tls.ts';
 import { gatewayName } from './virtual-service-index.ts';
 
 interface BoundServer {
@@ -44,6 +45,8 @@ export function gatewayResources(snapshot: Snapshot, scope: Scope, problems: Pro
   for (const gateway of [...snapshot.gateways.values()].sort((a, b) => compare(nameOf(a), nameOf(b)))) {
     if (Object.keys(gateway.spec.selector ?? {}).length === 0 || !matchesLabels(gateway.spec.selector, scope.labels))
       continue;
+    // One of the Gateway API runs in its own namespace; Istio's are for any gateway with these labels.
+    if (originOf(gateway) && gateway.metadata.namespace !== scope.namespace) continue;
     for (const [index, server] of (gateway.spec.servers ?? []).entries()) {
       const port = scope.inbound.find(({ port: own }) => own.port === server.port.number)?.target ?? server.port.number;
       const list = byPort.get(port);
@@ -93,10 +96,12 @@ function build(
     const serverNames = hosts.includes('*') ? [] : hosts;
     const path = `spec.servers[${index}]`;
     const protocol = server.port.protocol.toUpperCase();
-    if (protocol === 'TCP' || mode === 'PASSTHROUGH' || mode === 'AUTO_PASSTHROUGH') {
-      if (mode === 'AUTO_PASSTHROUGH')
-        problems.add(gateway, `${path}.tls.mode`, 'AUTO_PASSTHROUGH is not supported yet');
-      else chains.push(...opaque(snapshot, scope, problems, bound, serverNames));
+    if (mode === 'AUTO_PASSTHROUGH') {
+      problems.add(gateway, `${path}.tls.mode`, 'AUTO_PASSTHROUGH is not supported yet');
+      continue;
+    }
+    if (mode === 'PASSTHROUGH' || (protocol === 'TCP' && !server.tls)) {
+      chains.push(...opaque(snapshot, scope, problems, bound, serverNames));
       continue;
     }
     const credential = server.tls?.credentialName ?? server.tls?.credentialNames?.[0] ?? '';
@@ -106,6 +111,16 @@ function build(
         `${path}.tls.credentialName`,
         'a certificate is needed: name a Secret of the gateway’s namespace',
       );
+      continue;
+    }
+    const transportSocket =
+      mode === 'ISTIO_MUTUAL'
+        ? meshDownstream([snapshot.mesh.trustDomain], protocol === 'HTTPS' ? meshAlpn.http : meshAlpn.tcp)
+        : gatewayDownstream(credential, mode, server.tls?.subjectAltNames ?? [], protocol === 'HTTPS' ? httpAlpn : []);
+    // TLS ends here, and what is within is passed on as it is.
+    if (protocol === 'TLS' || protocol === 'TCP') {
+      for (const chain of opaque(snapshot, scope, problems, bound, serverNames))
+        chains.push({ ...chain, transportSocket });
       continue;
     }
     const name = `https.${server.port.number}.${server.port.name}.${gateway.metadata.name}.${gateway.metadata.namespace}`;
@@ -120,10 +135,7 @@ function build(
           filters: filters.http,
         }),
       ],
-      transportSocket:
-        mode === 'ISTIO_MUTUAL'
-          ? meshDownstream([snapshot.mesh.trustDomain], meshAlpn.http)
-          : gatewayDownstream(credential, mode === 'SIMPLE' ? 'SIMPLE' : mode, server.tls?.subjectAltNames ?? []),
+      transportSocket,
     });
   }
   if (chains.length === 0) return;
@@ -245,10 +257,11 @@ function contextOf(
     labels: scope.labels,
     gateway: nameOf(gateway),
     port: server.port.number,
+    isSecure: server.tls !== undefined && !isPlainHttp(server),
   };
 }
 
-/** TCP and TLS passed through as they are, by the `tcp[]` and `tls[]` rules of the VirtualServices bound. */
+/** TCP and TLS passed on as they are, by the `tcp[]` and `tls[]` rules of the VirtualServices bound; `tcp[]` is for what is not in TLS any more. */
 function opaque(
   snapshot: Snapshot,
   scope: Scope,
@@ -271,11 +284,15 @@ function opaque(
           filters: [tcpProxy(snapshot, targets[0].cluster, targets)],
         });
     }
-    if (server.port.protocol.toUpperCase() !== 'TCP') continue;
+    if (server.tls?.mode === 'PASSTHROUGH') continue;
     for (const [i, rule] of (resource.spec.tcp ?? []).entries()) {
       if (rule.match?.length && !rule.match.some((match) => !match.port || match.port === server.port.number)) continue;
       const targets = targetsOf(context, resource, rule.route, `spec.tcp[${i}]`);
-      if (targets.length > 0) return [...chains, { filters: [tcpProxy(snapshot, targets[0].cluster, targets)] }];
+      if (targets.length > 0)
+        return [
+          ...chains,
+          { filterChainMatch: { serverNames }, filters: [tcpProxy(snapshot, targets[0].cluster, targets)] },
+        ];
     }
   }
   if (chains.length === 0)

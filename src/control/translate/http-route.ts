@@ -6,6 +6,7 @@ import type {
   Headers,
   HttpFaultInjection,
   HttpMatchRequest,
+  HttpRedirect,
   HttpRoute,
   VirtualService,
 } from '../../api/istio/virtual-service.ts';
@@ -16,6 +17,7 @@ import {
 } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { RouteMatchSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import {
+  RouteAction_ClusterNotFoundResponseCode as NotFound,
   RedirectAction_RedirectResponseCode as RedirectCode,
   type Route,
   type RouteAction_HashPolicySchema,
@@ -27,7 +29,9 @@ import { CorsPolicySchema } from '../../xds/gen/envoy/extensions/filters/http/co
 import { HTTPFaultSchema } from '../../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { FractionalPercent_DenominatorType as Denominator } from '../../xds/gen/envoy/type/v3/percent_pb.js';
 import { grpcStatusNames } from '../../xds/grpc/status.ts';
+import { quoted } from '../gateway-api/path.ts';
 import { rulesOf } from '../model/delegates.ts';
+import { type Origin, originOf } from '../model/origin.ts';
 import { fullHost, type Labels, matchesLabels } from '../model/selector.ts';
 import type { Service } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
@@ -43,6 +47,13 @@ type RouteAction = Exclude<MessageInitShape<typeof RouteActionSchema>, { $typeNa
 type RouteMatch = Exclude<MessageInitShape<typeof RouteMatchSchema>, { $typeName: string }>;
 type ClusterWeight = MessageInitShape<typeof WeightedCluster_ClusterWeightSchema>;
 
+/** As Istio names a resource's kind in a path, for those that rules come from. */
+const resourceWords: Readonly<Record<string, string>> = {
+  VirtualService: 'virtual-service',
+  HTTPRoute: 'http-route',
+  GRPCRoute: 'grpc-route',
+};
+
 export interface RouteContext {
   snapshot: Snapshot;
   problems: Problems;
@@ -53,6 +64,8 @@ export interface RouteContext {
   gateway: string;
   /** The port that traffic comes in on. */
   port: number;
+  /** Whether TLS ends there. */
+  isSecure?: boolean;
 }
 
 /** The routes of a VirtualService in its own order; what can never match this proxy is left out. Catch-all routes end the list. */
@@ -106,7 +119,7 @@ function concerns(
 
 function oneRoute(
   context: RouteContext,
-  resource: VirtualService,
+  resource: Origin['owner'],
   rule: HttpRoute,
   match: HttpMatchRequest | null,
   path: string,
@@ -118,22 +131,26 @@ function oneRoute(
   if (rule.corsPolicy) filters['envoy.filters.http.cors'] = cors(rule.corsPolicy);
   return create(RouteSchema, {
     name,
-    match: routeMatch(match),
+    match: routeMatch(match, originOf(rule) !== null),
     action,
     typedPerFilterConfig: filters,
-    metadata: { filterMetadata: { istio: { config: apiPath(resource, 'virtual-service'), rule: path } } },
+    metadata: {
+      filterMetadata: {
+        istio: { config: apiPath(resource, resourceWords[resource.kind] ?? resource.kind.toLowerCase()), rule: path },
+      },
+    },
     ...mutations(rule.headers),
   });
 }
 
 function actionOf(
   context: RouteContext,
-  resource: VirtualService,
+  resource: Origin['owner'],
   rule: HttpRoute,
   match: HttpMatchRequest | null,
   path: string,
 ): MessageInitShape<typeof RouteSchema>['action'] {
-  if (rule.redirect) return { case: 'redirect', value: redirect(rule.redirect, context.port) };
+  if (rule.redirect) return { case: 'redirect', value: redirect(rule, match, context) };
   if (rule.directResponse) {
     const { status, body } = rule.directResponse;
     const specifier =
@@ -155,11 +172,14 @@ function actionOf(
   return { case: 'route', value: forward(context, resource, rule, match, path) };
 }
 
-function routeMatch(match: HttpMatchRequest | null): RouteMatch {
+/** @param isBySegment a prefix counts whole segments: the Gateway API's rule, not Istio's */
+function routeMatch(match: HttpMatchRequest | null, isBySegment: boolean): RouteMatch {
   const result: RouteMatch = { pathSpecifier: { case: 'prefix', value: '/' }, caseSensitive: !match?.ignoreUriCase };
   if (!match) return result;
   const { uri } = match;
   if (uri?.exact !== undefined) result.pathSpecifier = { case: 'path', value: uri.exact };
+  else if (isBySegment && uri?.prefix !== undefined && uri.prefix !== '/')
+    result.pathSpecifier = { case: 'pathSeparatedPrefix', value: uri.prefix };
   else if (uri?.prefix !== undefined) result.pathSpecifier = { case: 'prefix', value: uri.prefix };
   else if (uri?.regex !== undefined && uri.regex !== '*')
     result.pathSpecifier = { case: 'safeRegex', value: { regex: uri.regex } };
@@ -186,7 +206,7 @@ function routeMatch(match: HttpMatchRequest | null): RouteMatch {
 /** The service and port that a destination means, or null with the problem told. */
 export function resolveDestination(
   context: RouteContext,
-  resource: VirtualService,
+  resource: Origin['owner'],
   destination: Destination,
   path: string,
 ): { cluster: string; service: Service; port: number; subset: Subset | null } | { cluster: string; service: null } {
@@ -216,7 +236,7 @@ export function resolveDestination(
 
 function forward(
   context: RouteContext,
-  resource: VirtualService,
+  resource: Origin['owner'],
   rule: HttpRoute,
   match: HttpMatchRequest | null,
   path: string,
@@ -230,6 +250,8 @@ function forward(
     timeout: rule.timeout ? duration(rule.timeout) : milliseconds(0),
     retryPolicy: retryPolicy(rule.retries, context.snapshot.mesh),
     requestMirrorPolicies: mirrors(context, resource, rule, path),
+    // The share of a backend that cannot be used (Gateway API); Envoy's own is 503.
+    ...(originOf(rule) && { clusterNotFoundResponseCode: NotFound.INTERNAL_SERVER_ERROR }),
   };
   if (targets.length === 1 && !targets[0].target.headers)
     action.clusterSpecifier = { case: 'cluster', value: targets[0].resolved.cluster };
@@ -290,7 +312,7 @@ export function hashPolicy(
 
 function mirrors(
   context: RouteContext,
-  resource: VirtualService,
+  resource: Origin['owner'],
   rule: HttpRoute,
   path: string,
 ): RouteAction['requestMirrorPolicies'] {
@@ -310,7 +332,9 @@ function mirrors(
   }));
 }
 
-function redirect(settings: NonNullable<HttpRoute['redirect']>, port: number) {
+function redirect(rule: HttpRoute, match: HttpMatchRequest | null, context: RouteContext) {
+  const settings = rule.redirect as NonNullable<HttpRoute['redirect']>;
+  const isGatewayApi = originOf(rule) !== null;
   const codes: Record<number, RedirectCode> = {
     301: RedirectCode.MOVED_PERMANENTLY,
     302: RedirectCode.FOUND,
@@ -320,15 +344,31 @@ function redirect(settings: NonNullable<HttpRoute['redirect']>, port: number) {
   };
   return {
     hostRedirect: settings.authority ?? '',
-    portRedirect: settings.port || (settings.derivePort === 'FROM_REQUEST_PORT' ? port : 0),
+    portRedirect: isGatewayApi && isUsualPort(settings, context) ? 0 : redirectPort(settings, context),
     responseCode: codes[settings.redirectCode || 301] ?? RedirectCode.MOVED_PERMANENTLY,
     schemeRewriteSpecifier: settings.scheme ? { case: 'schemeRedirect' as const, value: settings.scheme } : undefined,
-    pathRewriteSpecifier: settings.prefixRewrite
-      ? { case: 'prefixRewrite' as const, value: settings.prefixRewrite }
-      : settings.uri
-        ? { case: 'pathRedirect' as const, value: settings.uri }
-        : undefined,
+    pathRewriteSpecifier:
+      isGatewayApi && settings.prefixRewrite === '/' && match?.uri?.prefix !== '/'
+        ? {
+            case: 'regexRewrite' as const,
+            value: { pattern: { regex: `^${quoted(match?.uri?.prefix ?? '')}/*(.*)` }, substitution: '/\\1' },
+          }
+        : settings.prefixRewrite
+          ? { case: 'prefixRewrite' as const, value: settings.prefixRewrite }
+          : settings.uri
+            ? { case: 'pathRedirect' as const, value: settings.uri }
+            : undefined,
   };
+}
+
+const redirectPort = ({ port, derivePort }: HttpRedirect, context: RouteContext): number =>
+  port || (derivePort === 'FROM_REQUEST_PORT' ? context.port : 0);
+
+/** Whether nobody writes the port: neither where the request came in nor where it is sent (Gateway API, `requestRedirect.port`). */
+function isUsualPort(settings: HttpRedirect, context: RouteContext): boolean {
+  const own = context.isSecure ? 'https' : 'http';
+  const usual: Record<string, number> = { http: 80, https: 443 };
+  return context.port === usual[own] && redirectPort(settings, context) === usual[settings.scheme ?? own];
 }
 
 /** Envoy counts in millionths, so that 0.01 % stays what it is. */

@@ -1,3 +1,5 @@
+import { originOf } from '../model/origin.ts';
+
 /** Something in a resource that can't take effect as written; ends in that resource's status. */
 export interface Problem {
   readonly kind: string;
@@ -17,6 +19,8 @@ export class Problems {
     path: string,
     message: string,
   ): void {
+    // Nobody wrote it; whoever wrote what stands behind it is told there.
+    if (originOf(resource)) return;
     const { kind } = resource;
     const { namespace = '', name = '' } = resource.metadata;
     this.#found.set([kind, namespace, name, path, message].join(' '), { kind, namespace, name, path, message });

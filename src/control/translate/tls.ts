@@ -120,11 +120,14 @@ export interface OriginationSettings {
   subjectAltNames: readonly string[];
   alpn: readonly string[];
   credentialName: string;
+  /** A file, or PEM itself. */
   caCertificates: string;
   clientCertificate: string;
   privateKey: string;
   insecureSkipVerify: boolean;
 }
+
+const pem = '-----BEGIN';
 
 /** TLS that a DestinationRule asks for towards a server outside the mesh. Without a CA the system's own is used, as Istio does. */
 export function plainUpstream(settings: OriginationSettings): TransportSocket {
@@ -151,7 +154,11 @@ export function plainUpstream(settings: OriginationSettings): TransportSocket {
       case: 'validationContext',
       value: {
         matchSubjectAltNames: settings.subjectAltNames.map(exactly),
-        trustedCa: { specifier: { case: 'filename', value: trusted } },
+        trustedCa: {
+          specifier: trusted.startsWith(pem)
+            ? { case: 'inlineString', value: trusted }
+            : { case: 'filename', value: trusted },
+        },
       },
     };
   return {
@@ -160,22 +167,30 @@ export function plainUpstream(settings: OriginationSettings): TransportSocket {
   };
 }
 
+/** What a gateway offers where it speaks HTTP. */
+export const httpAlpn = ['h2', 'http/1.1'] as const;
+
+/** A Secret of the gateway's own namespace unless the name says more. */
+const secretName = (credential: string): string =>
+  credential.includes('://') ? credential : `kubernetes://${credential}`;
+
 /** A gateway server's TLS: SIMPLE shows a certificate, MUTUAL asks for one as well, ISTIO_MUTUAL is the mesh's own. */
 export function gatewayDownstream(
   credential: string,
   mode: 'SIMPLE' | 'MUTUAL' | 'OPTIONAL_MUTUAL',
   subjectAltNames: readonly string[],
+  alpn: readonly string[],
 ): TransportSocket {
   const common: CommonTls = {
-    alpnProtocols: ['h2', 'http/1.1'],
-    tlsCertificateSdsSecretConfigs: [fromControlPlane(`kubernetes://${credential}`)],
+    alpnProtocols: [...alpn],
+    tlsCertificateSdsSecretConfigs: [fromControlPlane(secretName(credential))],
   };
   if (mode !== 'SIMPLE')
     common.validationContextType = {
       case: 'combinedValidationContext',
       value: {
         defaultValidationContext: { matchSubjectAltNames: subjectAltNames.map(exactly) },
-        validationContextSdsSecretConfig: fromControlPlane(`kubernetes://${credential}-cacert`),
+        validationContextSdsSecretConfig: fromControlPlane(`${secretName(credential)}-cacert`),
       },
     };
   return {

@@ -14,13 +14,26 @@ interface Index {
 
 const indices = new WeakMap<readonly VirtualService[], Index>();
 
-/** On sidecars VirtualServices do not merge: of several for a host the oldest counts (Istio), an exact host before a wildcard. */
+/**
+ * On sidecars VirtualServices do not merge. An exact host counts before a wildcard; of several for one, what its namespace keeps to itself
+ * before what is exported to it by name, before what is for all, and of those the oldest (Istio).
+ */
 export function virtualServiceFor(snapshot: Snapshot, host: string, viewer: Viewer): VirtualService | null {
   const { exact, wildcards } = indexOf(snapshot);
-  for (const resource of exact.get(host) ?? []) if (isSeenFrom(snapshot, resource, viewer)) return resource;
+  const seen = (exact.get(host) ?? []).filter((resource) => isSeenFrom(snapshot, resource, viewer));
+  if (seen.length > 0) return mostPrivate(snapshot, seen);
   for (const [pattern, resource] of wildcards)
     if (coversHost(pattern, host) && isSeenFrom(snapshot, resource, viewer)) return resource;
   return null;
+}
+
+function mostPrivate({ mesh }: Snapshot, seen: readonly VirtualService[]): VirtualService {
+  const rank = ({ spec }: VirtualService): number => {
+    const exportTo = spec.exportTo?.length ? spec.exportTo : (mesh.defaultVirtualServiceExportTo ?? []);
+    if (exportTo.length === 0 || exportTo.includes('*')) return 2;
+    return exportTo.includes('.') ? 0 : 1;
+  };
+  return seen.reduce((best, each) => (rank(each) < rank(best) ? each : best));
 }
 
 /** Whether a VirtualService is for sidecars, and for those of a viewer. */

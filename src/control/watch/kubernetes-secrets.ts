@@ -1,9 +1,10 @@
 /** Gateways' certificates from Kubernetes Secrets. */
 import type { KubeClient } from '../../kube/client.ts';
 import { Informer } from '../../kube/informer.ts';
-import { type Secret, secrets } from '../../kube/object.ts';
-import { resourcesOfSecret, type SecretSource, tlsSecretOf } from '../serve/gateway-secrets.ts';
+import { type ApiObject, type Secret, secrets } from '../../kube/object.ts';
+import { resourcesOfSecret, type SecretSource, type TlsSecret, tlsSecretOf } from '../serve/gateway-secrets.ts';
 import type { Resource } from '../serve/resources.ts';
+import { certificateFault } from './certificate.ts';
 
 /** Certificates do not come in these types (Istio leaves out the same). */
 const fieldSelector = [
@@ -13,26 +14,50 @@ const fieldSelector = [
   'type!=istio.io/ca-root',
 ].join(',');
 
+interface Held {
+  name: string;
+  resources: ReadonlyMap<string, Resource>;
+  tls: TlsSecret;
+  /** As a Gateway of the Gateway API asks for it. */
+  granted: ReadonlyMap<string, Resource> | null;
+}
+
 export class KubernetesSecrets implements SecretSource {
-  readonly #informer: Informer<Secret, ReadonlyMap<string, Resource> | null>;
+  readonly #informer: Informer<Secret, Held | null>;
   readonly #listeners: Array<() => void> = [];
 
-  constructor(client: KubeClient, onError: (error: Error) => void) {
+  /** @param onSecret told of each Secret without what it holds: the object, or null when it is gone */
+  constructor(
+    client: KubeClient,
+    onError: (error: Error) => void,
+    onSecret: (key: string, object: ApiObject | null) => void = () => {},
+  ) {
     this.#informer = new Informer(client, secrets, {
       fieldSelector,
       onError,
       project: ({ metadata, data }) => {
-        const secret = tlsSecretOf(data);
-        return secret && resourcesOfSecret(metadata?.name ?? '', secret);
+        const { name = '', namespace } = metadata ?? {};
+        const tls = tlsSecretOf(data);
+        const fault = certificateFault(tls);
+        onSecret(`${namespace}/${name}`, {
+          apiVersion: 'v1',
+          kind: 'Secret',
+          metadata: { name, namespace },
+          fault,
+        } as ApiObject);
+        return tls && { name, resources: resourcesOfSecret(name, tls), tls, granted: null };
       },
     });
-    const tell = (...touched: Array<ReadonlyMap<string, Resource> | null>) => {
+    const tell = (...touched: Array<Held | null>) => {
       if (touched.some((each) => each !== null)) for (const listener of this.#listeners) listener();
     };
     this.#informer.on({
       add: (now) => tell(now),
       update: (now, before) => tell(now, before),
-      delete: (gone) => tell(gone),
+      delete: (gone, key) => {
+        onSecret(key, null);
+        tell(gone);
+      },
     });
   }
 
@@ -41,11 +66,17 @@ export class KubernetesSecrets implements SecretSource {
     return this.#informer.start().synced;
   }
 
-  of(namespace: string): ReadonlyMap<string, Resource> {
+  of(namespace: string, granted: readonly string[]): ReadonlyMap<string, Resource> {
     const found = new Map<string, Resource>();
     for (const key of this.#informer.keys())
       if (key.startsWith(`${namespace}/`))
-        for (const [name, resource] of this.#informer.get(key) ?? []) found.set(name, resource);
+        for (const [name, resource] of this.#informer.get(key)?.resources ?? []) found.set(name, resource);
+    for (const key of granted) {
+      const held = this.#informer.get(key);
+      if (!held) continue;
+      held.granted ??= resourcesOfSecret(key, held.tls, 'kubernetes-gateway');
+      for (const [name, resource] of held.granted) found.set(name, resource);
+    }
     return found;
   }
 

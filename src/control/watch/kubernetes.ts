@@ -1,5 +1,7 @@
 /** The mesh's objects from a Kubernetes API server. */
 
+import { gatewayGroup } from '../../api/gateway/common.ts';
+import type { GatewayClass, KubernetesGateway } from '../../api/gateway/gateway.ts';
 import { apiVersions } from '../../api/kind.ts';
 import { kinds } from '../../api/kinds.ts';
 import type { KubeClient } from '../../kube/client.ts';
@@ -17,7 +19,7 @@ import {
   services,
 } from '../../kube/object.ts';
 import type { ChangeScope, ObjectSource } from './source.ts';
-import { MeshStore, type StoreOptions, storedKindNames } from './store.ts';
+import { MeshStore, type StoreOptions, storedKindNames, storedKindOf } from './store.ts';
 
 export interface KubernetesSourceOptions extends StoreOptions {
   client: KubeClient;
@@ -31,6 +33,18 @@ export interface KubernetesSourceOptions extends StoreOptions {
 
 const builtIn: readonly Resource[] = [services, endpointSlices, pods, namespaces, nodes] as Resource[];
 
+/** Storage versions since Gateway API 1.5; the API server converts what is written in others. */
+export const gatewayApiResources = {
+  GatewayClass: resource<GatewayClass & ApiObject>(`${gatewayGroup}/v1`, 'GatewayClass', 'gatewayclasses', 'cluster'),
+  Gateway: resource<KubernetesGateway & ApiObject>(`${gatewayGroup}/v1`, 'Gateway', 'gateways'),
+  HTTPRoute: resource<ApiObject>(`${gatewayGroup}/v1`, 'HTTPRoute', 'httproutes'),
+  GRPCRoute: resource<ApiObject>(`${gatewayGroup}/v1`, 'GRPCRoute', 'grpcroutes'),
+  TLSRoute: resource<ApiObject>(`${gatewayGroup}/v1`, 'TLSRoute', 'tlsroutes'),
+  TCPRoute: resource<ApiObject>(`${gatewayGroup}/v1`, 'TCPRoute', 'tcproutes'),
+  ReferenceGrant: resource<ApiObject>(`${gatewayGroup}/v1beta1`, 'ReferenceGrant', 'referencegrants'),
+  BackendTLSPolicy: resource<ApiObject>(`${gatewayGroup}/v1`, 'BackendTLSPolicy', 'backendtlspolicies'),
+} as const;
+
 function custom(): Resource[] {
   return kinds
     .filter(({ kind, scope }) => scope === 'Namespaced' && storedKindNames.includes(kind))
@@ -42,6 +56,7 @@ export class KubernetesSource implements ObjectSource {
   readonly #store: MeshStore;
   readonly #informers: Informer<ApiObject>[] = [];
   #configMaps: Informer<ConfigMap> | null = null;
+  #tell: (scope: ChangeScope | null) => void = () => {};
 
   constructor(options: KubernetesSourceOptions) {
     this.#options = options;
@@ -52,7 +67,8 @@ export class KubernetesSource implements ObjectSource {
     const tell = (scope: ChangeScope | null) => {
       if (scope) onChange(scope);
     };
-    for (const kind of [...builtIn, ...custom()]) {
+    this.#tell = tell;
+    for (const kind of [...builtIn, ...custom(), ...Object.values<Resource>(gatewayApiResources)]) {
       const informer: Informer<ApiObject> = new Informer(this.#options.client, kind, {
         // The store keeps the object; the informer needs nothing but its having been there.
         onError: (error) => this.#options.onError(kind.kind, error),
@@ -61,12 +77,17 @@ export class KubernetesSource implements ObjectSource {
           return { apiVersion: kind.apiVersion, kind: kind.kind };
         },
       });
-      informer.on({ delete: (_, key) => tell(this.#store.remove(kind.kind, key)) });
+      informer.on({ delete: (_, key) => tell(this.#store.remove(storedKindOf(kind), key)) });
       this.#informers.push(informer.start());
     }
     const own = this.#followConfigMaps(tell);
     signal.addEventListener('abort', () => void this.#stop(), { once: true });
     await Promise.all([own.synced, ...this.#informers.map(({ synced }) => synced)]);
+  }
+
+  /** Takes what is told of a Secret by whoever watches them, or null when it is gone. */
+  takeSecret(key: string, object: ApiObject | null): void {
+    this.#tell(object === null ? this.#store.remove('Secret', key) : this.#store.put(object));
   }
 
   read() {
@@ -96,16 +117,29 @@ export class KubernetesSource implements ObjectSource {
     const { client, namespace, meshConfigMap, injectorConfigMap, onError } = this.#options;
     const where = `ConfigMap ${namespace}/${meshConfigMap}, key mesh`;
     const informer = new Informer(client, configMaps, {
-      namespace,
       onError: (error) => onError('ConfigMap', error),
-      project: (map) =>
-        [meshConfigMap, injectorConfigMap].includes(map.metadata?.name ?? '') ? map : { ...map, data: undefined },
+      project: (map) => {
+        const { namespace: place, name = '' } = map.metadata ?? {};
+        // The mesh's own root is in every namespace, and nobody's choice.
+        const isMeshRoot = name === 'istio-ca-root-cert' || name === 'kube-root-ca.crt';
+        if (map.data?.['ca.crt'] && !isMeshRoot) tell(this.#store.put(map));
+        else tell(this.#store.remove('ConfigMap', `${place}/${name}`));
+        const isOwn = place === namespace && [meshConfigMap, injectorConfigMap].includes(name);
+        return isOwn ? map : { apiVersion: map.apiVersion, kind: map.kind, metadata: { name, namespace: place } };
+      },
     });
     const isMesh = (key: string) => key === `${namespace}/${meshConfigMap}`;
     const read = (map: ConfigMap | null, key: string) => {
       if (isMesh(key)) tell(this.#store.putMeshConfig(map?.data?.mesh ?? null, where));
     };
-    informer.on({ add: read, update: (map, _, key) => read(map, key), delete: (_, key) => read(null, key) });
+    informer.on({
+      add: read,
+      update: (map, _, key) => read(map, key),
+      delete: (_, key) => {
+        read(null, key);
+        tell(this.#store.remove('ConfigMap', key));
+      },
+    });
     this.#configMaps = informer.start();
     return informer;
   }

@@ -1,7 +1,17 @@
 /** What of each Kubernetes object the control plane keeps: what is left out costs no memory, and its changes cause no push. */
 import type { ObjectMeta } from '../../api/meta.ts';
 import type { ApiObject } from '../../kube/object.ts';
-import type { EndpointSliceObject, NamespaceObject, NodeObject, PodObject, ServiceObject } from '../model/objects.ts';
+import type {
+  CaCertificateObject,
+  EndpointSliceObject,
+  NamespaceObject,
+  NodeObject,
+  PodObject,
+  SecretObject,
+  ServiceObject,
+} from '../model/objects.ts';
+import { tlsSecretOf } from '../serve/gateway-secrets.ts';
+import { certificateFault, readableCertificates } from './certificate.ts';
 
 type Raw = ApiObject & { spec?: unknown; status?: unknown };
 
@@ -32,7 +42,23 @@ export function serviceOf(object: Raw): ServiceObject {
   const { clusterIP, clusterIPs, type, externalName, selector, publishNotReadyAddresses, ports } = (object.spec ??
     {}) as ServiceObject['spec'];
   const spec = { clusterIP, clusterIPs, type, externalName, selector, publishNotReadyAddresses, ports };
-  return { metadata: metadataOf(object), spec };
+  const status = object.status as { loadBalancer?: { ingress?: ServiceObject['ingress'] } } | undefined;
+  const ingress = status?.loadBalancer?.ingress?.map(({ ip, hostname }) => ({ ip, hostname }));
+  return { metadata: metadataOf(object), spec, ...(ingress?.length && { ingress }) };
+}
+
+/** The Secret itself, or what is told of one without what it holds. */
+export function secretOf(object: Raw & { data?: { [key: string]: string }; fault?: string | null }): SecretObject {
+  const { name, namespace } = metadataOf(object);
+  return {
+    metadata: { name, namespace },
+    fault: object.fault === undefined ? certificateFault(tlsSecretOf(object.data)) : object.fault,
+  };
+}
+
+export function caCertificateOf(object: Raw & { data?: { [key: string]: string } }): CaCertificateObject {
+  const { name, namespace } = metadataOf(object);
+  return { metadata: { name, namespace }, certificate: readableCertificates(object.data?.['ca.crt']) };
 }
 
 export function endpointSliceOf(object: Raw): EndpointSliceObject {
@@ -65,7 +91,7 @@ export function nodeOf(object: Raw): NodeObject {
   return { metadata: { name, labels } };
 }
 
-/** Istio's kinds whole, but for their status: that is written by this very program. */
+/** Istio's kinds and the Gateway API's whole, but for their status: that is written by this very program. */
 export function configurationOf<T extends ApiObject>(object: T & { spec?: unknown }): T {
   const { apiVersion, kind, spec } = object;
   return { apiVersion, kind, metadata: metadataOf(object), spec: spec ?? {} } as unknown as T;

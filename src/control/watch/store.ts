@@ -1,11 +1,22 @@
 /** The mesh's objects in memory, whichever source they come from: checked, reduced to what is used, by kind and key. */
+
+import { gatewayGroup } from '../../api/gateway/common.ts';
 import type { MeshConfig } from '../../api/mesh-config.ts';
 import { describeProblem, validate } from '../../api/validate.ts';
 import type { ApiObject } from '../../kube/object.ts';
 import { keyOf } from '../../kube/object.ts';
 import type { MeshObjects } from '../model/objects.ts';
 import { readMeshConfig } from './mesh-config.ts';
-import { configurationOf, endpointSliceOf, namespaceOf, nodeOf, podOf, serviceOf } from './projection.ts';
+import {
+  caCertificateOf,
+  configurationOf,
+  endpointSliceOf,
+  namespaceOf,
+  nodeOf,
+  podOf,
+  secretOf,
+  serviceOf,
+} from './projection.ts';
 import type { ChangeScope } from './source.ts';
 import { Table } from './table.ts';
 
@@ -31,7 +42,10 @@ const istio = (table: TableName): StoredKind => ({
   isChecked: true,
 });
 
-/** By kind; the group is checked by whoever reads the source. */
+/** The API server checks these, by the definitions that users install. */
+const gatewayApi = (table: TableName): StoredKind => plain(table, configurationOf);
+
+/** By kind, or by kind and group where Istio has one of the same name; the group is checked by whoever reads the source. */
 const storedKinds: { readonly [kind: string]: StoredKind } = {
   Service: plain('services', serviceOf),
   EndpointSlice: plain('endpointSlices', endpointSliceOf, 'endpoints'),
@@ -50,15 +64,35 @@ const storedKinds: { readonly [kind: string]: StoredKind } = {
   Telemetry: istio('telemetries'),
   EnvoyFilter: istio('envoyFilters'),
   WasmPlugin: istio('wasmPlugins'),
+  GatewayClass: gatewayApi('gatewayClasses'),
+  [`Gateway.${gatewayGroup}`]: gatewayApi('kubernetesGateways'),
+  HTTPRoute: gatewayApi('httpRoutes'),
+  GRPCRoute: gatewayApi('grpcRoutes'),
+  TLSRoute: gatewayApi('tlsRoutes'),
+  TCPRoute: gatewayApi('tcpRoutes'),
+  ReferenceGrant: gatewayApi('referenceGrants'),
+  BackendTLSPolicy: gatewayApi('backendTlsPolicies'),
+  Secret: plain('secrets', secretOf),
+  ConfigMap: plain('caCertificates', caCertificateOf),
 };
 
 const tableNames = Object.values(storedKinds).map(({ table }) => table);
 const groups = new Set(['v1', 'discovery.k8s.io/v1']);
 
 /** Whether objects of this version and kind are part of a mesh. */
-export function isStored({ apiVersion, kind }: ApiObject): boolean {
-  if (!Object.hasOwn(storedKinds, kind)) return false;
-  return groups.has(apiVersion) || /^(networking|security|telemetry|extensions)\.istio\.io\//.test(apiVersion);
+export function isStored(object: ApiObject): boolean {
+  const { apiVersion } = object;
+  if (!Object.hasOwn(storedKinds, storedKindOf(object))) return false;
+  return (
+    groups.has(apiVersion) ||
+    apiVersion.startsWith(`${gatewayGroup}/`) ||
+    /^(networking|security|telemetry|extensions)\.istio\.io\//.test(apiVersion)
+  );
+}
+
+/** How a kind is called here. */
+export function storedKindOf({ apiVersion, kind }: { apiVersion: string; kind: string }): string {
+  return kind === 'Gateway' && apiVersion.startsWith(`${gatewayGroup}/`) ? `${kind}.${gatewayGroup}` : kind;
 }
 
 export interface StoreOptions {
@@ -87,9 +121,10 @@ export class MeshStore {
 
   /** Keeps the object if it is acceptable, else what was there before; null when nothing changed. */
   put(object: ApiObject): ChangeScope | null {
-    const kind = storedKinds[object.kind];
+    const name = storedKindOf(object);
+    const kind = storedKinds[name];
     const key = keyOf(object);
-    const id = `${object.kind} ${key}`;
+    const id = `${name} ${key}`;
     if (kind.isChecked) {
       const { errors } = validate(object);
       if (errors.length > 0) {

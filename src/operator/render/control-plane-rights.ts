@@ -36,6 +36,28 @@ export const controlPlaneClusterRules: Rule[] = [
     verbs: ['get', 'update', 'patch'],
   },
   { apiGroups: ['gateway.networking.k8s.io'], resources: ['*'], verbs: read },
+  // its own GatewayClass, and what it says of the Gateway API's kinds
+  { apiGroups: ['gateway.networking.k8s.io'], resources: ['gatewayclasses'], verbs: ['create', 'update', 'patch'] },
+  {
+    apiGroups: ['gateway.networking.k8s.io'],
+    resources: [
+      'backendtlspolicies/status',
+      'gatewayclasses/status',
+      'gateways/status',
+      'grpcroutes/status',
+      'httproutes/status',
+      'tcproutes/status',
+      'tlsroutes/status',
+    ],
+    verbs: ['get', 'update', 'patch'],
+  },
+  // what runs a Gateway
+  { apiGroups: ['apps'], resources: ['deployments'], verbs: [...read, 'create', 'update', 'patch', 'delete'] },
+  {
+    apiGroups: [''],
+    resources: ['services', 'serviceaccounts'],
+    verbs: [...read, 'create', 'update', 'patch', 'delete'],
+  },
   {
     apiGroups: [''],
     resources: ['pods', 'nodes', 'services', 'namespaces', 'endpoints', 'serviceaccounts'],
