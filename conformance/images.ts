@@ -7,16 +7,11 @@ import { type Image, writeArchive } from '../tools/image/archive.ts';
 import type { TarEntry } from '../tools/image/tar.ts';
 import { type Programs, suiteFolder } from './programs.ts';
 
-/** Every reference in the suite's manifests to an image of the Gateway API's own. */
+/** Every image in the suite's manifests. */
 async function references(): Promise<string[]> {
   const list = ['go', 'list', '-m', '-f', '{{.Dir}}', 'sigs.k8s.io/gateway-api/conformance'];
   const folder = (await run(list, { cwd: suiteFolder })).trim();
-  const found = await run([
-    'grep',
-    '-rhoE',
-    'registry\\.k8s\\.io/gateway-api/[a-z-]+:[A-Za-z0-9.-]+',
-    ...manifests(folder),
-  ]);
+  const found = await run(['grep', '-rhoE', 'registry\\.k8s\\.io/[a-z/-]+:[A-Za-z0-9.-]+', ...manifests(folder)]);
   return [...new Set(found.trim().split('\n'))].sort();
 }
 
@@ -63,6 +58,11 @@ export async function buildSuiteImages(programs: Programs): Promise<string> {
         ],
       ],
       config: { Entrypoint: ['/usr/local/bin/server'], Env: ['PATH=/usr/local/bin'], User: '1000:1000' },
+    },
+    {
+      references: of('coredns'),
+      layers: [[program(programs.coreDns, 'coredns')]],
+      config: { Entrypoint: ['/coredns'] },
     },
   ];
   return writeArchive(cacheFolder, 'conformance', images);

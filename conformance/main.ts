@@ -34,6 +34,14 @@ function progress(line: string): void {
   console.log(`  ${line}`);
 }
 
+/** Of a cluster that was kept: the control plane begins anew, with the image that is there now. The suite's pods keep their proxies. */
+async function restart(cluster: Cluster): Promise<void> {
+  for (const name of ['lateen-operator', 'istio-system']) {
+    await cluster.kubectl(['-n', name, 'rollout', 'restart', 'deployment']);
+    await cluster.kubectl(['-n', name, 'rollout', 'status', 'deployment', '--timeout=60s']);
+  }
+}
+
 async function install(cluster: Cluster, { definitions }: Programs): Promise<void> {
   const apply = (file: string) =>
     cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', file], { timeoutMs: 120_000 });
@@ -48,7 +56,11 @@ async function install(cluster: Cluster, { definitions }: Programs): Promise<voi
       apiVersion: 'lateen.dev/v1alpha1',
       kind: 'IstioInstallation',
       metadata: { name: 'conformance', namespace: 'istio-system' },
-      spec: { profile: 'minimal' },
+
+      spec: {
+        profile: 'minimal',
+        values: { global: { proxy: { resources: { requests: { cpu: '1m', memory: '32Mi' } } } } },
+      },
     }),
   });
   const ready = ['wait', '--for=condition=Ready', 'istioinstallation', '--all', '--timeout=120s'];
@@ -175,6 +187,7 @@ async function main(): Promise<number> {
       progress,
     });
     await install(cluster, built);
+    if (options.cluster !== undefined) await restart(cluster);
     const client = await connect({ kubeconfig: cluster.kubeconfig });
     const stop =
       cluster.provider === 'local'

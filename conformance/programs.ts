@@ -13,6 +13,7 @@ export interface Programs {
   suite: string;
   echoBasic: string;
   echoAdvanced: string;
+  coreDns: string;
   /** Folder with the definitions of the Gateway API's kinds, of the same version. */
   definitions: string;
 }
@@ -33,7 +34,8 @@ export async function programs(progress: (line: string) => void): Promise<Progra
   const version = (await go(['list', '-m', '-f', '{{.Version}}', upstream])).trim();
   const module = JSON.parse(await go(['mod', 'download', '-json', `${upstream}@${version}`])) as { Dir: string };
   const hash = createHash('sha256');
-  for (const file of sources(suiteFolder)) hash.update(file.slice(suiteFolder.length)).update(readFileSync(file));
+  for (const file of [import.meta.filename, ...sources(suiteFolder)])
+    hash.update(file.slice(import.meta.dirname.length)).update(readFileSync(file));
   const folder = join(cacheFolder, `conformance-${version}-${hash.digest('hex').slice(0, 16)}`);
   const at = (name: string) => join(folder, name);
   if (!existsSync(folder)) {
@@ -45,6 +47,7 @@ export async function programs(progress: (line: string) => void): Promise<Progra
       await go(['test', '-c', ...flags, '-o', join(work, 'suite'), '.']);
       await go(['build', ...flags, '-o', join(work, 'echo-basic'), `${upstream}/conformance/echo-basic`]);
       await go(['build', ...flags, '-o', join(work, 'echo-advanced'), './echo-advanced']);
+      await go(['build', ...flags, '-o', join(work, 'coredns'), './coredns']);
       if (!existsSync(folder)) renameSync(work, folder);
     } finally {
       rmSync(work, { recursive: true, force: true });
@@ -54,6 +57,7 @@ export async function programs(progress: (line: string) => void): Promise<Progra
     suite: at('suite'),
     echoBasic: at('echo-basic'),
     echoAdvanced: at('echo-advanced'),
+    coreDns: at('coredns'),
     definitions: join(module.Dir, 'config/crd'),
   };
 }

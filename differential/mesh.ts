@@ -1,5 +1,6 @@
 /** `npm run differential`: Istio's resources, translated, through Envoy and through Lateen. See README.md. */
 import { bookinfo } from './mesh/cases/bookinfo.ts';
+import { gatewayApi } from './mesh/cases/gateway-api.ts';
 import { gateways } from './mesh/cases/gateways.ts';
 import { routing } from './mesh/cases/routing.ts';
 import { scoping } from './mesh/cases/scoping.ts';
@@ -7,7 +8,7 @@ import { traffic } from './mesh/cases/traffic.ts';
 import { runMesh } from './mesh/run.ts';
 
 const only = process.argv.slice(2);
-const cases = [...routing, ...traffic, ...gateways, ...scoping, ...bookinfo].filter(
+const cases = [...routing, ...traffic, ...gateways, ...gatewayApi, ...scoping, ...bookinfo].filter(
   ({ name }) => only.length === 0 || only.some((text) => name.includes(text)),
 );
 const outcomes = await runMesh(cases);

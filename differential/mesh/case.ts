@@ -24,7 +24,7 @@ export interface Request {
 
 export interface MeshCase {
   readonly name: string;
-  /** The page that says so, below istio.io/latest/docs/. */
+  /** The page that says so: below istio.io/latest/docs/, or a whole address. */
   readonly source: string;
   /** YAML; namespace `shop` where none is given. */
   readonly resources: string;
@@ -47,6 +47,10 @@ const kinds = {
   se: ['networking.istio.io/v1', 'ServiceEntry'],
   sidecar: ['networking.istio.io/v1', 'Sidecar'],
   entry: ['networking.istio.io/v1', 'WorkloadEntry'],
+  kubernetesGateway: ['gateway.networking.k8s.io/v1', 'Gateway'],
+  httpRoute: ['gateway.networking.k8s.io/v1', 'HTTPRoute'],
+  grpcRoute: ['gateway.networking.k8s.io/v1', 'GRPCRoute'],
+  grant: ['gateway.networking.k8s.io/v1beta1', 'ReferenceGrant'],
 } as const;
 
 /** One resource: `vs('reviews', '{hosts: [reviews], …}')`, with the namespace in front where it is another: `other/reviews`. */
@@ -65,6 +69,10 @@ export const gw = resource('gw');
 export const se = resource('se');
 export const sidecar = resource('sidecar');
 export const entry = resource('entry');
+export const kubernetesGateway = resource('kubernetesGateway');
+export const httpRoute = resource('httpRoute');
+export const grpcRoute = resource('grpcRoute');
+export const grant = resource('grant');
 
 export const toReviews = (subset: string, more = ''): string =>
   `route: [{destination: {host: reviews, subset: ${subset}}}]${more === '' ? '' : `, ${more}`}`;

@@ -72,7 +72,14 @@ function* pods(): Generator<object> {
   };
 }
 
-const base = [...pods()] as ApiObject[];
+const gatewayClass = {
+  apiVersion: 'gateway.networking.k8s.io/v1',
+  kind: 'GatewayClass',
+  metadata: { name: 'istio' },
+  spec: { controllerName: 'istio.io/gateway-controller' },
+};
+
+const base = [gatewayClass, ...pods()] as ApiObject[];
 
 /** Throws when a resource is not acceptable: a case must not test what nobody can apply. */
 function objectsOf({ name, resources }: MeshCase): MeshObjects {

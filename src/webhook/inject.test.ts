@@ -80,10 +80,11 @@ test("the proxy's own user is not intercepted", (t) => {
 });
 
 test('a pod of nothing but a proxy keeps it among its containers', (t) => {
-  const { spec } = injected({ containers: [{ name: 'istio-proxy', image: 'auto' }] });
+  // As it comes from the API server, which fetches an image without a tag always.
+  const { spec } = injected({ containers: [{ name: 'istio-proxy', image: 'auto', imagePullPolicy: 'Always' }] });
   t.deepEqual(
-    spec.containers.map(({ name }) => name),
-    ['istio-proxy'],
+    spec.containers.map(({ name, imagePullPolicy }) => [name, imagePullPolicy]),
+    [['istio-proxy', config.imagePullPolicy]],
   );
 });
 

@@ -134,7 +134,11 @@ function addContainers(original: PodSpec, template: PartialPod): { spec: PodSpec
       return;
     }
     const own: Container = { ...from[at] };
-    if (own.image === 'auto') delete own.image;
+    if (own.image === 'auto') {
+      delete own.image;
+      // The API server's own default for an image without a tag, long before anybody asks us.
+      if (own.imagePullPolicy === 'Always') delete own.imagePullPolicy;
+    }
     overrides[kind] = [...(overrides[kind] ?? []), own];
     const merged = mergeObjects(injected, own);
     if (from === to) to[at] = merged;

@@ -5,15 +5,15 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 )
 
 func main() {
 	run := serve
-	args := os.Args[1:]
-	if len(args) > 0 && args[0] == "client" {
-		run, args = request, args[1:]
+	if filepath.Base(os.Args[0]) == "client" {
+		run = request
 	}
-	if err := run(args); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "echo-advanced:", err)
 		os.Exit(1)
 	}

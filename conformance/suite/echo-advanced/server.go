@@ -16,6 +16,9 @@ import (
 	pb "sigs.k8s.io/gateway-api/conformance/echo-basic/grpcechoserver"
 )
 
+// defaultPort is that of a server that is told nothing.
+const defaultPort = 8080
+
 // ports collects --port=N; a flag that is given twice counts twice.
 type ports []int
 
@@ -42,6 +45,9 @@ func serve(args []string) error {
 	key := flags.String("key", "", "its key, PEM")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if len(plain)+len(secured)+len(stream)+len(calls) == 0 {
+		plain = ports{defaultPort}
 	}
 	failed := make(chan error)
 	isSecured := map[int]bool{}

@@ -3,6 +3,7 @@ import type { Kind } from '../kind.ts';
 import { meshConfig } from '../mesh-config.ts';
 import type { Condition, KubeObject } from '../meta.ts';
 import {
+  anyObject,
   anything,
   array,
   boolean,
@@ -98,6 +99,8 @@ const spec = object({
   profile: enumOf(['default', 'demo', 'minimal', 'empty']),
   revision: dnsLabel(),
   tag: text,
+  /** Istio's Helm values, as far as injection reads them: `global.proxy.resources` and the like. */
+  values: anyObject(),
   version: text,
 });
 

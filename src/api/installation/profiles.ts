@@ -14,6 +14,8 @@ interface Profile {
   ingress: boolean;
   egress: boolean;
   meshConfig: MeshConfig;
+  /** Istio's Helm values for the injector, over our own. */
+  values?: Record<string, unknown>;
   controlRequests: Record<string, string>;
   gatewayRequests: Record<string, string>;
   ingressPorts: InstallationServicePort[];
@@ -49,6 +51,7 @@ export const profiles: Readonly<Record<InstallationProfile, Profile>> = {
     meshConfig: { accessLogFile: '/dev/stdout', defaultConfig: { tracing: { sampling: 100 } } },
     controlRequests: { cpu: '10m', memory: '100Mi' },
     gatewayRequests: { cpu: '10m', memory: '40Mi' },
+    values: { global: { proxy: { resources: { requests: { cpu: '10m', memory: '40Mi' } } } } },
     ingressPorts: [statusPort, ...webPorts, port('tcp', 31_400), port('tls', 15_443)],
   },
   minimal: { ...production, ingress: false },
@@ -76,6 +79,19 @@ export interface ResolvedInstallationSpec extends IstioInstallationSpec {
     egressGateways: ResolvedGateway[];
   };
   meshConfig: MeshConfig;
+  values: Record<string, unknown>;
+}
+
+/** Lays one tree of values over another; lists and all else are replaced, as Helm does. */
+export function laidOver(below: Record<string, unknown>, above: Record<string, unknown>): Record<string, unknown> {
+  const isTree = (value: unknown): value is Record<string, unknown> =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  const result = { ...below };
+  for (const [key, value] of Object.entries(above)) {
+    const under = result[key];
+    result[key] = isTree(value) && isTree(under) ? laidOver(under, value) : value;
+  }
+  return result;
 }
 
 /**
@@ -118,6 +134,7 @@ export function resolve(spec: IstioInstallationSpec): ResolvedInstallationSpec {
       ingressGateways: gateways('ingress', ingressGateways),
       egressGateways: gateways('egress', egressGateways),
     },
+    values: laidOver(profile.values ?? {}, spec.values ?? {}),
     meshConfig: {
       rootNamespace: namespace,
       trustDomain: 'cluster.local',

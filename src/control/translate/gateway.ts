@@ -24,7 +24,7 @@ import { targetsOf } from './outbound.ts';
 import type { Problems } from './problem.ts';
 import type { Scope } from './scope.ts';
 import { tcpProxy } from './tcp-filter.ts';
-import { gatewayDownstream, httpAlpn, meshAlpn, meshDownstream } from './tls.ts';
+import { gatewayDownstream, httpAlpn, meshDownstream, meshServerOffer } from './tls.ts';
 import { gatewayName } from './virtual-service-index.ts';
 
 interface BoundServer {
@@ -115,7 +115,7 @@ function build(
     }
     const transportSocket =
       mode === 'ISTIO_MUTUAL'
-        ? meshDownstream([snapshot.mesh.trustDomain], protocol === 'HTTPS' ? meshAlpn.http : meshAlpn.tcp)
+        ? meshDownstream([snapshot.mesh.trustDomain], protocol === 'HTTPS' ? meshServerOffer.http : meshServerOffer.tcp)
         : gatewayDownstream(credential, mode, server.tls?.subjectAltNames ?? [], protocol === 'HTTPS' ? httpAlpn : []);
     // TLS ends here, and what is within is passed on as it is.
     if (protocol === 'TLS' || protocol === 'TCP') {

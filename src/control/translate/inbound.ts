@@ -17,7 +17,7 @@ import { blackHoleCluster, inboundCluster, inboundPassthroughCluster } from './n
 import type { Problems } from './problem.ts';
 import type { Scope } from './scope.ts';
 import { tcpProxy } from './tcp-filter.ts';
-import { meshDownstream, meshServerAlpn } from './tls.ts';
+import { meshDownstream, meshServerAlpn, meshServerOffer } from './tls.ts';
 import { singleRoute } from './virtual-hosts.ts';
 
 type FilterChain = Exclude<MessageInitShape<typeof FilterChainSchema>, { $typeName: string }>;
@@ -83,10 +83,11 @@ const isOpaque = (protocol: Protocol) => protocol === 'tcp' || protocol === 'tls
 function chainsOf(snapshot: Snapshot, port: Port, rules: Authorization): FilterChain[] {
   const cluster = port.number === null ? inboundPassthroughCluster : inboundCluster(port.number);
   const label = port.number === null ? 'virtualInbound-catchall' : `0.0.0.0_${port.number}`;
-  const mesh = meshDownstream(
-    [snapshot.mesh.trustDomain, ...snapshot.mesh.trustDomainAliases],
-    ['istio-http/1.1', 'istio-peer-exchange', 'istio'],
-  );
+  const trusted = [snapshot.mesh.trustDomain, ...snapshot.mesh.trustDomainAliases];
+  const mesh = {
+    http: meshDownstream(trusted, meshServerOffer.http),
+    tcp: meshDownstream(trusted, meshServerOffer.tcp),
+  };
   const http = (): NetworkFilter[] => [
     httpManager(snapshot, {
       statPrefix: label === 'virtualInbound-catchall' ? 'InboundPassthroughCluster' : `inbound_${label}`,
@@ -96,11 +97,16 @@ function chainsOf(snapshot: Snapshot, port: Port, rules: Authorization): FilterC
     }),
   ];
   const tcp = (): NetworkFilter[] => [...rules.network, tcpProxy(snapshot, cluster, cluster, 'server')];
-  const chain = (name: string, match: Match, filters: NetworkFilter[], secured: boolean): FilterChain => ({
+  const chain = (
+    name: string,
+    match: Match,
+    filters: NetworkFilter[],
+    inside: keyof typeof mesh | null,
+  ): FilterChain => ({
     name: port.number === null ? `${label}${name}` : label,
     filterChainMatch: { ...match, destinationPort: port.number ?? undefined },
     filters,
-    transportSocket: secured ? mesh : undefined,
+    transportSocket: inside === null ? undefined : mesh[inside],
   });
   const tls = { transportProtocol: 'tls' };
   const raw = { transportProtocol: 'raw_buffer' };
@@ -108,28 +114,32 @@ function chainsOf(snapshot: Snapshot, port: Port, rules: Authorization): FilterC
   const knowsHttp = isHttp(port.protocol);
   const detects = port.protocol === 'auto';
   // Nothing to tell apart, so nothing to wait for: a server that speaks first works.
-  if (port.mode === 'DISABLE' && isOpaque(port.protocol)) return [chain('-tcp-plain', {}, tcp(), false)];
+  if (port.mode === 'DISABLE' && isOpaque(port.protocol)) return [chain('-tcp-plain', {}, tcp(), null)];
 
   if (port.mode !== 'DISABLE') {
     // STRICT takes no other TLS, so only a detected port needs ALPN to tell HTTP from the rest.
     const strict = port.mode === 'STRICT';
     if (knowsHttp)
       chains.push(
-        chain('-http', strict ? tls : { ...tls, applicationProtocols: [...meshServerAlpn.all] }, http(), true),
+        chain('-http', strict ? tls : { ...tls, applicationProtocols: [...meshServerAlpn.all] }, http(), 'http'),
       );
     else if (detects) {
-      chains.push(chain('-http', { ...tls, applicationProtocols: [...meshServerAlpn.http] }, http(), true));
-      chains.push(chain('-tcp', strict ? tls : { ...tls, applicationProtocols: [...meshServerAlpn.tcp] }, tcp(), true));
+      chains.push(chain('-http', { ...tls, applicationProtocols: [...meshServerAlpn.http] }, http(), 'http'));
+      chains.push(
+        chain('-tcp', strict ? tls : { ...tls, applicationProtocols: [...meshServerAlpn.tcp] }, tcp(), 'tcp'),
+      );
     } else
-      chains.push(chain('-tcp', strict ? tls : { ...tls, applicationProtocols: [...meshServerAlpn.all] }, tcp(), true));
+      chains.push(
+        chain('-tcp', strict ? tls : { ...tls, applicationProtocols: [...meshServerAlpn.all] }, tcp(), 'tcp'),
+      );
   }
   if (port.mode !== 'STRICT') {
-    if (knowsHttp) chains.push(chain('-http-plain', raw, http(), false));
+    if (knowsHttp) chains.push(chain('-http-plain', raw, http(), null));
     else if (detects) {
-      chains.push(chain('-http-plain', { ...raw, applicationProtocols: plaintextHttp }, http(), false));
-      chains.push(chain('-tcp-plain', raw, tcp(), false));
-    } else chains.push(chain('-tcp-plain', raw, tcp(), false));
-    chains.push(chain('-tls-plain', tls, tcp(), false));
+      chains.push(chain('-http-plain', { ...raw, applicationProtocols: plaintextHttp }, http(), null));
+      chains.push(chain('-tcp-plain', raw, tcp(), null));
+    } else chains.push(chain('-tcp-plain', raw, tcp(), null));
+    chains.push(chain('-tls-plain', tls, tcp(), null));
   }
   return chains;
 }

@@ -61,8 +61,17 @@ function meshContext(alpn: string[], subjectAltNames: StringMatcher[]): CommonTl
 /** ALPN that a mesh client offers: how the server tells mutual TLS of the mesh, and what is inside. */
 export const meshAlpn = {
   http: ['istio-http/1.1', 'istio'],
-  http2: ['istio-h2', 'istio'],
+  http2: ['istio-h2', 'istio', 'h2'],
   /** Also for a port whose protocol is detected: whoever finds HTTP on it offers `istio-http/1.1` instead. */
+  tcp: ['istio-peer-exchange', 'istio'],
+} as const;
+
+/**
+ * What an inbound chain of mutual TLS chooses from: for HTTP the names that say which version is inside (Istio's list), then those of clients
+ * that offer nothing else.
+ */
+export const meshServerOffer = {
+  http: ['h2', 'http/1.1', 'istio-http/1.1', 'istio'],
   tcp: ['istio-peer-exchange', 'istio'],
 } as const;
 

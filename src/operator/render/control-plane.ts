@@ -1,5 +1,6 @@
 /** The control plane: Deployment, Service, identity, configuration. Names and ports are Istio's. */
 import type { KubernetesSettings } from '../../api/installation/istio-installation.ts';
+import { laidOver } from '../../api/installation/profiles.ts';
 import type { ApiObject, ConfigMap, Deployment, Service, ServiceAccount } from '../../kube/object.ts';
 import { controlPlaneRights } from './control-plane-rights.ts';
 import { replicas, scaling } from './scaling.ts';
@@ -169,6 +170,6 @@ function injectorConfigMap(scope: Scope, labels: { [key: string]: string }): Con
     apiVersion: 'v1',
     kind: 'ConfigMap',
     metadata: { name: withRevision(scope, 'istio-sidecar-injector'), namespace: scope.namespace, labels },
-    data: { config: text(config), values: text(values) },
+    data: { config: text(config), values: text(laidOver(values, scope.spec.values)) },
   };
 }
