@@ -159,6 +159,110 @@ const specs: { readonly [T in Table]?: fc.Arbitrary<object> } = {
   }),
 };
 
+const backendRefs = fc.array(
+  fc.record(
+    { name: letter, namespace: some(namespace), port: some(port), weight: some(fc.constantFrom(0, 1, 9)) },
+    { requiredKeys: ['name'] },
+  ),
+  { maxLength: 2 },
+);
+const gatewayRef = fc.record(
+  { name: letter, namespace: some(namespace), sectionName: some(fc.constantFrom('one', 'two')) },
+  { requiredKeys: ['name'] },
+);
+const serviceRef = fc.record(
+  { group: fc.constant(''), kind: fc.constant('Service'), name: letter, namespace: some(namespace), port: some(port) },
+  { requiredKeys: ['group', 'kind', 'name'] },
+);
+const hostnames = some(fc.constantFrom(['x.example.com'], ['*.example.com', 'e.example.com']));
+const filters = some(
+  fc.constantFrom(
+    [{ type: 'RequestRedirect', requestRedirect: { hostname: 'x.example.com' } }],
+    [{ type: 'URLRewrite', urlRewrite: { path: { type: 'ReplacePrefixMatch', replacePrefixMatch: '/' } } }],
+  ),
+);
+const httpMatches = some(
+  fc.array(
+    fc.record({
+      path: some(fc.constantFrom({ type: 'Exact', value: '/y' }, { type: 'PathPrefix', value: '/x' })),
+      headers: some(fc.constant([{ name: 'a', value: 'b' }])),
+    }),
+    { maxLength: 2 },
+  ),
+);
+
+/** The Gateway API's; one of its Gateways runs on the Service `gateway`, which is the proxy's. */
+const gatewayApi: typeof specs = {
+  kubernetesGateways: fc.record({
+    gatewayClassName: fc.constantFrom('istio', 'other'),
+    addresses: fc.constantFrom([{ type: 'Hostname', value: 'gateway.istio-system.svc.cluster.local' }], []),
+    listeners: fc.uniqueArray(
+      fc.record(
+        {
+          name: fc.constantFrom('one', 'two'),
+          port: fc.constantFrom(80, 8080),
+          protocol: fc.constantFrom('HTTP', 'HTTP', 'TCP'),
+          hostname: some(fc.constantFrom('x.example.com', '*.example.com')),
+          allowedRoutes: some(fc.constant({ namespaces: { from: 'All' } })),
+        },
+        { requiredKeys: ['name', 'port', 'protocol'] },
+      ),
+      { selector: ({ name }) => name, minLength: 1, maxLength: 2 },
+    ),
+  }),
+  httpRoutes: fc.record(
+    {
+      parentRefs: fc.array(fc.oneof(gatewayRef, serviceRef), { minLength: 1, maxLength: 2 }),
+      hostnames,
+      rules: fc.array(fc.record({ matches: httpMatches, filters, backendRefs }, { requiredKeys: ['backendRefs'] }), {
+        minLength: 1,
+        maxLength: 2,
+      }),
+    },
+    { requiredKeys: ['parentRefs', 'rules'] },
+  ),
+  tcpRoutes: fc.record({
+    parentRefs: fc.array(fc.oneof(gatewayRef, serviceRef), { minLength: 1, maxLength: 1 }),
+    rules: fc.array(fc.record({ backendRefs }), { minLength: 1, maxLength: 1 }),
+  }),
+  referenceGrants: fc.record({
+    from: namespace.map((place) => [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', namespace: place }]),
+    to: fc.constant([{ group: '', kind: 'Service' }]),
+  }),
+  backendTlsPolicies: fc.record({
+    targetRefs: letter.map((name) => [{ group: '', kind: 'Service', name }]),
+    validation: fc.constantFrom<object>(
+      { hostname: 'x.example.com', wellKnownCACertificates: 'System' },
+      { hostname: 'x.example.com', caCertificateRefs: [{ group: '', kind: 'ConfigMap', name: 'nothing' }] },
+    ),
+  }),
+};
+
+/** Not edited: the class, and the Service of the gateway's proxy. */
+const fixed: MeshObjects = {
+  ...noObjects,
+  gatewayClasses: new Map([
+    [
+      'istio',
+      {
+        apiVersion: 'gateway.networking.k8s.io/v1',
+        kind: 'GatewayClass' as const,
+        metadata: { name: 'istio' },
+        spec: { controllerName: 'istio.io/gateway-controller' },
+      },
+    ],
+  ]),
+  services: new Map([
+    [
+      'istio-system/gateway',
+      {
+        metadata: { name: 'gateway', namespace: 'istio-system' },
+        spec: { clusterIP: '10.96.0.9', selector: { istio: 'ingressgateway' }, ports: [{ name: 'http', port: 80 }] },
+      },
+    ],
+  ]),
+};
+
 const kindOf: { readonly [T in Table]?: readonly [apiVersion: string, kind: string] } = {
   virtualServices: ['networking.istio.io/v1', 'VirtualService'],
   destinationRules: ['networking.istio.io/v1', 'DestinationRule'],
@@ -169,6 +273,11 @@ const kindOf: { readonly [T in Table]?: readonly [apiVersion: string, kind: stri
   telemetries: ['telemetry.istio.io/v1', 'Telemetry'],
   peerAuthentications: ['security.istio.io/v1', 'PeerAuthentication'],
   authorizationPolicies: ['security.istio.io/v1', 'AuthorizationPolicy'],
+  kubernetesGateways: ['gateway.networking.k8s.io/v1', 'Gateway'],
+  httpRoutes: ['gateway.networking.k8s.io/v1', 'HTTPRoute'],
+  tcpRoutes: ['gateway.networking.k8s.io/v1', 'TCPRoute'],
+  referenceGrants: ['gateway.networking.k8s.io/v1beta1', 'ReferenceGrant'],
+  backendTlsPolicies: ['gateway.networking.k8s.io/v1', 'BackendTLSPolicy'],
 };
 
 interface Edit {
@@ -214,8 +323,8 @@ const pod: fc.Arbitrary<Edit[]> = fc
 
 const edit: fc.Arbitrary<Edit[]> = fc.oneof(
   { weight: 3, arbitrary: pod },
-  ...(Object.entries(specs) as Array<[Table, fc.Arbitrary<object>]>).map((each) => ({
-    weight: each[0] === 'services' ? 3 : 1,
+  ...(Object.entries({ ...specs, ...gatewayApi }) as Array<[Table, fc.Arbitrary<object>]>).map((each) => ({
+    weight: ['services', 'kubernetesGateways', 'httpRoutes'].includes(each[0]) ? 3 : 1,
     arbitrary: ofTable(each).map((one) => [one]),
   })),
 );
@@ -258,7 +367,7 @@ test(`after each of ${edits} edits every proxy is sent what the mesh gives from 
   const step = fc.tuple(edit, fc.constantFrom(...nodes));
   fc.assert(
     fc.property(fc.array(step, { minLength: editsPerMesh, maxLength: editsPerMesh }), (steps) => {
-      let objects = noObjects;
+      let objects = fixed;
       let snapshot: Snapshot | null = null;
       for (const [changes, node] of steps) {
         objects = edited(objects, changes);
