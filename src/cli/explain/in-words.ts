@@ -9,6 +9,8 @@ export type Locate = (kind: string, namespace: string, name: string, path: strin
 
 const kinds: Readonly<Record<string, string>> = {
   'virtual-service': 'VirtualService',
+  'http-route': 'HTTPRoute',
+  'grpc-route': 'GRPCRoute',
   'destination-rule': 'DestinationRule',
 };
 

@@ -2,7 +2,8 @@ import { apiVersions } from '../../api/kind.ts';
 import { kinds } from '../../api/kinds.ts';
 import { buildSnapshot, type Snapshot } from '../../control/model/snapshot.ts';
 import type { Workload } from '../../control/model/workload.ts';
-import { MeshStore, storedKindNames } from '../../control/watch/store.ts';
+import { gatewayApiResources } from '../../control/watch/gateway-api.ts';
+import { isStored, MeshStore, storedKindNames } from '../../control/watch/store.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { isNotFound } from '../../kube/error.ts';
 import {
@@ -14,6 +15,7 @@ import {
   pods,
   type Resource,
   resource,
+  secrets,
   services,
 } from '../../kube/object.ts';
 import { nearestWord } from '../../lib/nearest-word.ts';
@@ -136,6 +138,8 @@ function readAsked(args: readonly string[], given: readonly string[]): Asked {
   };
 }
 
+const clusterScoped: ReadonlySet<string> = new Set(['Namespace', 'Node', 'GatewayClass']);
+
 function ofFiles(manifests: readonly Manifest[], namespace: string): ApiObject[] {
   return manifests.flatMap(({ object, problem, file, lineOf }) => {
     if (problem !== null) {
@@ -144,7 +148,7 @@ function ofFiles(manifests: readonly Manifest[], namespace: string): ApiObject[]
     }
     const { kind, metadata } = (object ?? {}) as Partial<ApiObject>;
     if (typeof kind !== 'string' || typeof metadata !== 'object') return [];
-    const own = kind === 'Namespace' || kind === 'Node' ? undefined : (metadata.namespace ?? namespace);
+    const own = clusterScoped.has(kind) ? undefined : (metadata.namespace ?? namespace);
     return { ...(object as ApiObject), metadata: { ...metadata, namespace: own } };
   });
 }
@@ -154,12 +158,17 @@ async function ofCluster(client: KubeClient, istioNamespace: string, signal: Abo
     .filter(({ kind, scope }) => scope === 'Namespaced' && storedKindNames.includes(kind))
     .map((kind) => resource(apiVersions(kind)[0], kind.kind, kind.plural));
   const objects: ApiObject[] = [];
-  for (const of of [...([services, endpointSlices, pods, namespaces, nodes] as Resource[]), ...custom])
+  const builtIn = [services, endpointSlices, pods, namespaces, nodes, secrets, configMaps] as Resource[];
+  for (const of of [...builtIn, ...custom, ...Object.values<Resource>(gatewayApiResources)])
     try {
       const { items } = await client.list(of, { signal });
-      objects.push(...items.map((item) => ({ ...item, apiVersion: of.apiVersion, kind: of.kind })));
+      const used = items.filter(
+        (item) => of.kind !== 'ConfigMap' || (item as { data?: { [key: string]: string } }).data?.['ca.crt'],
+      );
+      objects.push(...used.map((item) => ({ ...item, apiVersion: of.apiVersion, kind: of.kind })));
     } catch (error) {
-      if (!isNotFound(error)) throw error;
+      // Certificates tell no more than whether a listener has one.
+      if (!isNotFound(error) && of.kind !== 'Secret') throw error;
     }
   const mesh = await client.get(configMaps, 'istio', istioNamespace, { signal });
   return mesh ? [...objects, { ...mesh, kind: 'ConfigMap', apiVersion: 'v1' } as ApiObject] : objects;
@@ -172,7 +181,8 @@ function snapshotOf(objects: readonly ApiObject[], warn: (problem: string) => vo
       const text = (object as { data?: { mesh?: string } }).data?.mesh;
       if (object.metadata?.name === 'istio' && text !== undefined)
         store.putMeshConfig(text, 'ConfigMap istio, key mesh');
-    } else if (storedKindNames.includes(object.kind)) store.put(object);
+      else if ((object as { data?: { [key: string]: string } }).data?.['ca.crt']) store.put(object);
+    } else if (isStored(object)) store.put(object);
   }
   for (const problem of store.problems) warn(`left out: ${problem}`);
   return buildSnapshot(store.read(), null);

@@ -9,6 +9,9 @@ import { controllerName, keyOf, type View } from './view.ts';
 export const gatewayNameLabel = 'gateway.networking.k8s.io/gateway-name';
 export const gatewayClassLabel = 'gateway.networking.k8s.io/gateway-class-name';
 
+/** The GatewayClass that the control plane makes; Istio's name. */
+export const defaultClassName = 'istio';
+
 export interface OwnGateway {
   readonly gateway: KubernetesGateway;
   readonly listeners: readonly Listener[];
@@ -26,6 +29,8 @@ export function ownClasses({ objects }: View): GatewayClass[] {
 
 export function ownGateways(view: View): OwnGateway[] {
   const classes = new Set(ownClasses(view).map(({ metadata }) => metadata.name));
+  // Istio's own is there before it is made: files hardly ever hold it.
+  if (!view.objects.gatewayClasses.has(defaultClassName)) classes.add(defaultClassName);
   return [...view.objects.kubernetesGateways.values()]
     .filter(({ spec }) => classes.has(spec.gatewayClassName))
     .map((gateway) => evaluated(view, gateway));

@@ -11,10 +11,11 @@ import { isConflict, isNotFound } from '../../kube/error.ts';
 import { Informer } from '../../kube/informer.ts';
 import { type ApiObject, deployments, keyOf, type Resource, serviceAccounts, services } from '../../kube/object.ts';
 import { WorkQueue } from '../../kube/work-queue.ts';
+import { defaultClassName } from '../gateway-api/gateways.ts';
 import { controllerName } from '../gateway-api/view.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Mesh } from '../serve/mesh.ts';
-import { gatewayApiResources } from '../watch/kubernetes.ts';
+import { gatewayApiResources } from '../watch/gateway-api.ts';
 import { classStatus, gatewayStatus, policyStatus, routeStatus } from './status.ts';
 import { managedLabel, workloadsOf } from './workloads.ts';
 
@@ -26,8 +27,6 @@ export interface GatewayControllerOptions {
 }
 
 const fieldManager = 'lateen-gateway-controller';
-/** Istio's; users name it in `gatewayClassName`. */
-const className = 'istio';
 /** How often to look for the API's definitions, which users may install at any time. */
 const absentRetryMs = 10_000;
 /** A status is written when changes have come to rest for so long. */
@@ -77,7 +76,7 @@ export async function followGateways(options: GatewayControllerOptions, signal: 
     for (const { policy } of snapshot.gatewayApi.policies) remember(policy);
     for (const [key, { of, namespace, name }] of reported)
       if (!tableOf(snapshot, of.kind)?.has(`${namespace}/${name}`)) reported.delete(key);
-    if (snapshot.objects.gatewayClasses.has(className)) return undefined;
+    if (snapshot.objects.gatewayClasses.has(defaultClassName)) return undefined;
     await createClass(client);
     return { requeueAfterMs: absentRetryMs };
   }
@@ -140,7 +139,7 @@ async function createClass(client: KubeClient): Promise<void> {
   const object = {
     apiVersion: gatewayApiResources.GatewayClass.apiVersion,
     kind: 'GatewayClass',
-    metadata: { name: className },
+    metadata: { name: defaultClassName },
     spec: { controllerName, description: 'The default Istio GatewayClass' },
   } as unknown as GatewayClass & ApiObject;
   try {

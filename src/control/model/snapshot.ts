@@ -45,6 +45,11 @@ export interface Snapshot {
   readonly gatewayApi: Derived;
   /** Changes exactly when something other than endpoints and pods has changed. */
   readonly configVersion: number;
+  /**
+   * Services whose EndpointSlices differ from those of the snapshot before, when nothing else does that anything is made of; else null.
+   * What a proxy has is then the same but for their endpoints.
+   */
+  readonly endpointsChanged: readonly Service[] | null;
   endpoints(service: Service, port: ServicePort): readonly Endpoint[];
   /** Service accounts behind a service, as SPIFFE paths `ns/NAMESPACE/sa/NAME`, sorted. */
   identities(service: Service): readonly string[];
@@ -139,6 +144,10 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
       'peerAuthentications',
       'meshConfig',
     ),
+    endpointsChanged:
+      configSame && lastIndex && same('pods', 'nodes', 'secrets', 'caCertificates')
+        ? changedServices(lastIndex, index, serviceByHost, objects.clusterDomain)
+        : null,
     configVersion: configSame ? previous.configVersion : (previous?.configVersion ?? 0) + 1,
     endpoints: index.endpoints.bind(index),
     identities: index.identities.bind(index),
@@ -166,6 +175,26 @@ const gatewayApiTables = [
 ] as const;
 
 const indices = new WeakMap<Snapshot, EndpointIndex>();
+
+/** Null when a change reaches further than endpoints: to whom callers of a service trust, or to one whose endpoints are listeners. */
+function changedServices(
+  before: EndpointIndex,
+  now: EndpointIndex,
+  serviceByHost: ReadonlyMap<string, Service>,
+  domain: string,
+): readonly Service[] | null {
+  const changed: Service[] = [];
+  for (const key of new Set([...before.slices.keys(), ...now.slices.keys()])) {
+    const [old, own] = [before.slices.get(key) ?? [], now.slices.get(key) ?? []];
+    if (old === own || (old.length === own.length && old.every((slice, i) => slice === own[i]))) continue;
+    const [namespace, name] = key.split('/');
+    const service = serviceByHost.get(`${name}.${namespace}.svc.${domain}`);
+    if (!service) continue;
+    if (service.headless || before.identities(service) !== now.identities(service)) return null;
+    changed.push(service);
+  }
+  return changed;
+}
 
 function settingsOf(given: MeshObjects['meshConfig']): MeshSettings {
   const mesh = resolveMeshConfig(given);

@@ -9,15 +9,16 @@ import type { Analyzed, Finding } from '../analyze/finding.ts';
 import { adviseOn, analyzeMesh, JustAdmitted } from '../analyze/mesh-analysis.ts';
 import { buildSnapshot, type Snapshot } from '../model/snapshot.ts';
 import type { Problem } from '../translate/problem.ts';
-import { type ProxyNode as ScopeNode, scopeOf } from '../translate/scope.ts';
-import { translate } from '../translate/translate.ts';
+import { type Scope, type ProxyNode as ScopeNode, scopeOf } from '../translate/scope.ts';
+import { endpointsOf, translate } from '../translate/translate.ts';
+import { sees } from '../translate/virtual-hosts.ts';
 import { Debounce, type DebounceOptions } from '../watch/debounce.ts';
 import type { ChangeScope, ObjectSource } from '../watch/source.ts';
 import type { Discovery } from './discovery.ts';
 import type { SecretSource } from './gateway-secrets.ts';
 import type { Metrics } from './metrics.ts';
 import type { ProxyNode } from './proxy-node.ts';
-import { encodeResources, type ResourceSet } from './resources.ts';
+import { encodeResources, type ResourceSet, withEndpoints } from './resources.ts';
 
 export interface MeshOptions {
   source: ObjectSource;
@@ -167,6 +168,11 @@ export class Mesh {
     const scope = scopeOf({ id: proxy.id, metadata: proxy.metadata as JsonObject }, snapshot);
     const known = this.#translated.get(scope.key);
     if (known) return known;
+    const same = this.#withEndpoints(scope, snapshot);
+    if (same) {
+      this.#translated.set(scope.key, same);
+      return same;
+    }
     const { clusters, endpoints, listeners, routes, problems } = translate(snapshot, scope);
     const messages = { cluster: clusters, endpoint: endpoints, listener: listeners, route: routes };
     const set = encodeResources(`${snapshot.version}`, messages, this.#before.get(scope.key)?.set);
@@ -175,6 +181,16 @@ export class Mesh {
     this.#before.delete(scope.key);
     if (problems.length > 0) for (const listener of this.#listeners) listener();
     return translated;
+  }
+
+  /** What a scope had, when nothing but endpoints has changed since. */
+  #withEndpoints(scope: Scope, snapshot: Snapshot): Translated | null {
+    const before = this.#before.get(scope.key);
+    if (!before || snapshot.endpointsChanged === null) return null;
+    const seen = snapshot.endpointsChanged.filter((service) => sees(snapshot, scope, service));
+    const endpoints = seen.flatMap((service) => endpointsOf(snapshot, scope, service));
+    const set = withEndpoints(before.set, `${snapshot.version}`, endpoints);
+    return set && { set, problems: before.problems };
   }
 
   #rebuild(changedAtMs: number): void {

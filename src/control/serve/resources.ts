@@ -40,6 +40,26 @@ export function encodeResources(version: string, messages: ResourceMessages, bef
   return { version, types: types as unknown as ResourceSet['types'] };
 }
 
+/** The same with other endpoints in place of those of their names, which must be there already; else null. */
+export function withEndpoints(
+  { types }: ResourceSet,
+  version: string,
+  endpoints: readonly XdsMessages['endpoint'][],
+): ResourceSet | null {
+  const before = types.endpoint;
+  const changed: Resource[] = [];
+  for (const resource of encodeType('endpoint', endpoints).values()) {
+    const known = before.get(resource.name);
+    if (!known) return null;
+    if (known.version !== resource.version) changed.push(resource);
+  }
+  if (changed.length === 0) return { version, types };
+  const table = new Map(before);
+  for (const resource of changed) table.set(resource.name, resource);
+  differences.set(table, { from: new WeakRef(before), changed, removed: [] });
+  return { version, types: { ...types, endpoint: table } };
+}
+
 export interface Difference {
   readonly from: WeakRef<Table>;
   /** Added, or of another version. */

@@ -3,9 +3,10 @@ import test from 'ava';
 import fc from 'fast-check';
 import { type MeshObjects, noObjects } from '../model/objects.ts';
 import { buildSnapshot, type Snapshot } from '../model/snapshot.ts';
-import { encodeResources } from '../serve/resources.ts';
+import { encodeResources, type ResourceSet, withEndpoints } from '../serve/resources.ts';
 import { type ProxyNode, scopeOf } from './scope.ts';
-import { translate } from './translate.ts';
+import { endpointsOf, translate } from './translate.ts';
+import { sees } from './virtual-hosts.ts';
 
 /** `LATEEN_EDITS=10000` tries longer. */
 const edits = Number(process.env.LATEEN_EDITS ?? 1_200);
@@ -362,6 +363,58 @@ function sent(snapshot: Snapshot, node: ProxyNode) {
   );
   return { digests: digests.sort(), problems: problems.map((problem) => JSON.stringify(problem)).sort() };
 }
+
+const digestsOf = ({ types }: ResourceSet): string[] =>
+  Object.values(types)
+    .flatMap((resources) => Array.from(resources.values(), ({ name, version: digest }) => `${name} ${digest}`))
+    .sort();
+
+function setOf(snapshot: Snapshot, node: ProxyNode): ResourceSet {
+  const { clusters, endpoints, listeners, routes } = translate(snapshot, scopeOf(node, snapshot));
+  return encodeResources('', { cluster: clusters, endpoint: endpoints, listener: listeners, route: routes });
+}
+
+test('where nothing but endpoints has changed, putting those in gives what the mesh gives from nothing', (t) => {
+  let shortcuts = 0;
+  fc.assert(
+    fc.property(
+      fc.array(fc.oneof({ weight: 1, arbitrary: edit }, { weight: 3, arbitrary: pod.map(([, slice]) => [slice]) }), {
+        minLength: 40,
+        maxLength: 40,
+      }),
+      (steps) => {
+        let snapshot: Snapshot | null = null;
+        let objects = fixed;
+        const had = new Map<ProxyNode, ResourceSet>();
+        for (const changes of steps) {
+          objects = edited(objects, changes);
+          snapshot = buildSnapshot(objects, snapshot);
+          for (const node of nodes) {
+            const fresh = setOf(buildSnapshot(structuredClone(objects), null), node);
+            const scope = scopeOf(node, snapshot);
+            const before = had.get(node);
+            const seen = (snapshot.endpointsChanged ?? []).filter((each) => sees(snapshot as Snapshot, scope, each));
+            const patched =
+              before && snapshot.endpointsChanged
+                ? withEndpoints(
+                    before,
+                    '',
+                    seen.flatMap((each) => endpointsOf(snapshot as Snapshot, scope, each)),
+                  )
+                : null;
+            if (patched) {
+              shortcuts++;
+              t.deepEqual(digestsOf(patched), digestsOf(fresh));
+            }
+            had.set(node, patched ?? fresh);
+          }
+        }
+      },
+    ),
+    { numRuns: 5 },
+  );
+  t.true(shortcuts > 50, `${shortcuts} shortcuts`);
+});
 
 test(`after each of ${edits} edits every proxy is sent what the mesh gives from nothing`, (t) => {
   const step = fc.tuple(edit, fc.constantFrom(...nodes));

@@ -3,6 +3,7 @@ import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.j
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import type { Service } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { fixedClusters, inboundClusters, outboundClusters, resolutionFor } from './cluster.ts';
 import { assignment, goesByLocality, sharesFrom } from './endpoints.ts';
@@ -64,28 +65,22 @@ function tellUnsupported({ sidecar }: Scope, problems: Problems): void {
 }
 
 function endpoints(snapshot: Snapshot, scope: Scope): ClusterLoadAssignment[] {
+  return visibleServices(snapshot, scope).flatMap((service) => endpointsOf(snapshot, scope, service));
+}
+
+/** Of one service; none when a proxy of the scope does not ask for them. */
+export function endpointsOf(snapshot: Snapshot, scope: Scope, service: Service): ClusterLoadAssignment[] {
+  if (resolutionFor(scope.kind, service) !== 'endpoints') return [];
   const found: ClusterLoadAssignment[] = [];
-  for (const service of visibleServices(snapshot, scope)) {
-    if (resolutionFor(scope.kind, service) !== 'endpoints') continue;
-    const subsets = destinationRuleOf(snapshot, service, scope.namespace)?.spec.subsets ?? [];
-    for (const port of service.ports) {
-      if (port.protocol === 'udp') continue;
-      for (const subset of [null, ...subsets]) {
-        const shares = sharesFrom(snapshot, service, port, subset, scope.namespace, scope.locality);
-        const near = shares !== null || goesByLocality(snapshot, service, port, subset, scope.namespace);
-        const from = near ? scope.locality : null;
-        found.push(
-          assignment(
-            snapshot,
-            service,
-            port,
-            subset,
-            outboundCluster(port.port, subset?.name ?? '', service.host),
-            from,
-            shares,
-          ),
-        );
-      }
+  const subsets = destinationRuleOf(snapshot, service, scope.namespace)?.spec.subsets ?? [];
+  for (const port of service.ports) {
+    if (port.protocol === 'udp') continue;
+    for (const subset of [null, ...subsets]) {
+      const shares = sharesFrom(snapshot, service, port, subset, scope.namespace, scope.locality);
+      const near = shares !== null || goesByLocality(snapshot, service, port, subset, scope.namespace);
+      const from = near ? scope.locality : null;
+      const name = outboundCluster(port.port, subset?.name ?? '', service.host);
+      found.push(assignment(snapshot, service, port, subset, name, from, shares));
     }
   }
   return found;

@@ -49,6 +49,19 @@ export function visibleServices(snapshot: Snapshot, viewer: Viewer): readonly Se
   });
 }
 
+/** Whether a service is among them. */
+export function sees(snapshot: Snapshot, viewer: Viewer, service: Service): boolean {
+  const all = visibleServices(snapshot, viewer);
+  let known = asSets.get(all);
+  if (!known) {
+    known = new Set(all);
+    asSets.set(all, known);
+  }
+  return known.has(service);
+}
+
+const asSets = new WeakMap<readonly Service[], ReadonlySet<Service>>();
+
 const chosen = new Memo<readonly Service[]>();
 
 function destinationHosts(resource: VirtualService, { domain, objects, mesh }: Snapshot): string[] {

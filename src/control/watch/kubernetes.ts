@@ -1,7 +1,5 @@
 /** The mesh's objects from a Kubernetes API server. */
 
-import { gatewayGroup } from '../../api/gateway/common.ts';
-import type { GatewayClass, KubernetesGateway } from '../../api/gateway/gateway.ts';
 import { apiVersions } from '../../api/kind.ts';
 import { kinds } from '../../api/kinds.ts';
 import type { KubeClient } from '../../kube/client.ts';
@@ -18,6 +16,7 @@ import {
   resource,
   services,
 } from '../../kube/object.ts';
+import { gatewayApiResources } from './gateway-api.ts';
 import type { ChangeScope, ObjectSource } from './source.ts';
 import { MeshStore, type StoreOptions, storedKindNames, storedKindOf } from './store.ts';
 
@@ -32,18 +31,6 @@ export interface KubernetesSourceOptions extends StoreOptions {
 }
 
 const builtIn: readonly Resource[] = [services, endpointSlices, pods, namespaces, nodes] as Resource[];
-
-/** Storage versions since Gateway API 1.5; the API server converts what is written in others. */
-export const gatewayApiResources = {
-  GatewayClass: resource<GatewayClass & ApiObject>(`${gatewayGroup}/v1`, 'GatewayClass', 'gatewayclasses', 'cluster'),
-  Gateway: resource<KubernetesGateway & ApiObject>(`${gatewayGroup}/v1`, 'Gateway', 'gateways'),
-  HTTPRoute: resource<ApiObject>(`${gatewayGroup}/v1`, 'HTTPRoute', 'httproutes'),
-  GRPCRoute: resource<ApiObject>(`${gatewayGroup}/v1`, 'GRPCRoute', 'grpcroutes'),
-  TLSRoute: resource<ApiObject>(`${gatewayGroup}/v1`, 'TLSRoute', 'tlsroutes'),
-  TCPRoute: resource<ApiObject>(`${gatewayGroup}/v1`, 'TCPRoute', 'tcproutes'),
-  ReferenceGrant: resource<ApiObject>(`${gatewayGroup}/v1beta1`, 'ReferenceGrant', 'referencegrants'),
-  BackendTLSPolicy: resource<ApiObject>(`${gatewayGroup}/v1`, 'BackendTLSPolicy', 'backendtlspolicies'),
-} as const;
 
 function custom(): Resource[] {
   return kinds
