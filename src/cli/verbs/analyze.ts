@@ -21,6 +21,7 @@ import {
   secrets,
   services,
 } from '../../kube/object.ts';
+import { placed } from '../analyzed.ts';
 import { CliError, exit, usageError } from '../exit.ts';
 import { type Manifest, readManifests } from '../manifests.ts';
 import { render } from '../output.ts';
@@ -149,30 +150,6 @@ function suppression(given: string): { code: string; resource: string } {
 }
 
 const idOf = (object: Analyzed) => `${object.kind} ${nameOf(object)} ${object.apiVersion.split('/').at(-2) ?? ''}`;
-
-const clusterWide = [
-  'Namespace',
-  'Node',
-  'GatewayClass',
-  'CustomResourceDefinition',
-  'ClusterRole',
-  'ClusterRoleBinding',
-];
-
-/** An object of a file as the API server would take it; null for what is no object. */
-function placed(object: unknown, namespace: string): Analyzed | null {
-  const { apiVersion, kind, metadata } = (object ?? {}) as Partial<Analyzed>;
-  if (typeof apiVersion !== 'string' || typeof kind !== 'string') return null;
-  if (typeof metadata !== 'object' || metadata === null) return null;
-  // What is not there yet would come after all that is.
-  const creationTimestamp = metadata.creationTimestamp ?? new Date().toISOString();
-  const own = clusterWide.includes(kind) ? undefined : (metadata.namespace ?? namespace);
-  return {
-    spec: {},
-    ...(object as Analyzed),
-    metadata: { ...metadata, creationTimestamp, namespace: own },
-  } as Analyzed;
-}
 
 /** Everything that analyzers look at. Without the right to read Secrets, nothing is said of them. */
 async function read(client: KubeClient, signal: AbortSignal): Promise<{ objects: Analyzed[]; seesSecrets: boolean }> {

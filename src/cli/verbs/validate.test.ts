@@ -132,3 +132,29 @@ test('items of a List have lines of their own', (t) => {
   t.is(manifests[1].lineOf('metadata.labels.a'), 8);
   t.is(manifests[1].lineOf(''), 6);
 });
+
+test('what the analyzers say of the files together is a warning', async (t) => {
+  const stdin = `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews, namespace: shop}
+spec: {host: reviews, subsets: [{name: v1, labels: {version: v1}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, namespace: shop}
+spec:
+  hosts: [reviews]
+  http:
+  - route:
+    - destination:
+        host: reviews
+        subset: v2
+`;
+  const { code, stdout } = await lateen(['validate', '-f', '-'], { stdin });
+  t.is(code, 0);
+  t.regex(
+    stdout,
+    /^<stdin>:15: warning: VirtualService shop\/reviews: spec\.http\[0\]\.route\[0\]\.destination\.subset: \[IST0101\] .*v2/,
+  );
+  t.is((await lateen(['validate', '--strict', '-f', '-'], { stdin })).code, 1);
+});

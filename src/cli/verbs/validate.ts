@@ -1,4 +1,7 @@
 import { describeObject, isChecked, type Problem, validate } from '../../api/validate.ts';
+import { analyze } from '../../control/analyze/analyze.ts';
+import { messages } from '../../control/analyze/finding.ts';
+import { placed } from '../analyzed.ts';
 import { exit, usageError } from '../exit.ts';
 import { type Manifest, readManifests } from '../manifests.ts';
 import { render } from '../output.ts';
@@ -16,7 +19,8 @@ export default verb({
   summary: 'Check Istio resources in files',
   usage: '-f FILE|FOLDER|- [-f …] [-o json|yaml]',
   about:
-    'Objects of other kinds are let through unchecked. Exits with 1 when an object has an error; warnings do not count,\n' +
+    'Objects of other kinds are let through unchecked. What the analyzers say of the files together is a warning with its code; what may be\n' +
+    'elsewhere is not missed (lateen analyze looks at a cluster as well). Exits with 1 when an object has an error; warnings do not count,\n' +
     'unless --strict is given.',
   examples: [
     ['Check a file', 'lateen validate -f virtual-service.yaml'],
@@ -45,7 +49,7 @@ export default verb({
     const sources = [...flags.filename, ...args];
     if (sources.length === 0) throw usageError('no file was given', 'name one with -f');
     const manifests = await readManifests(sources, stdin);
-    const findings = manifests.flatMap(findingsOf);
+    const findings = [...manifests.flatMap(findingsOf), ...analysisOf(manifests, flags.namespace ?? 'default')];
     const errors = findings.filter(({ severity }) => severity === 'error');
     const failed = errors.length > 0 || (flags.strict && findings.length > 0);
 
@@ -67,6 +71,28 @@ export default verb({
 
 function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? '' : 's'}`;
+}
+
+/** What the analyzers say of files that are hardly ever all there is; each object's own faults are told already. */
+function analysisOf(manifests: readonly Manifest[], namespace: string): Finding[] {
+  const sound = manifests.filter(({ object, problem }) => problem === null && validate(object).errors.length === 0);
+  const byObject = new Map(sound.map((manifest) => [placed(manifest.object, namespace), manifest]));
+  const objects = [...byObject.keys()].filter((object) => object !== null);
+  const without = ['schema.ValidationAnalyzer'];
+  return analyze(objects, { isWhole: false, seesSecrets: false, without })
+    .filter(({ code }) => messages[code].level !== 'Info')
+    .map(({ code, resource, path, message }): Finding => {
+      const { file, lineOf } = byObject.get(resource) as Manifest;
+      const line = lineOf(path);
+      return {
+        severity: 'warning',
+        where: line === null ? file : `${file}:${line}`,
+        object: describeObject(resource),
+        path,
+        message: `[${code}] ${message}`,
+        code: 'rule',
+      };
+    });
 }
 
 function findingsOf({ object, problem, file, lineOf }: Manifest): Finding[] {

@@ -34,6 +34,7 @@ export function analyzeDestinations(view: View, tell: Tell): void {
             `${path}.host`,
             `Referenced host not found: ${JSON.stringify(destination.host)}${meant(destination.host, hostNames(view, namespace, destination.host))}`,
           );
+        else if (destination.subset) analyzeSubset(view, resource, host, destination.subset, `${path}.subset`, tell);
         continue;
       }
       const ports = service.ports.map(({ port }) => port);

@@ -32,7 +32,7 @@ const absentRetryMs = 10_000;
 /** A status is written when changes have come to rest for so long. */
 const settleMs = 50;
 
-/** What should be there of one object: written when `text` is not what was written last. */
+/** What should be there of one object: written when `text` is not what was written last. One that was deleted and made anew has another uid. */
 interface Wanted {
   readonly text: string;
   write(): Promise<void>;
@@ -168,17 +168,21 @@ function* statuses(client: KubeClient, { objects, gatewayApi }: Snapshot): Gener
   const { GatewayClass: classes, Gateway: gateways, BackendTLSPolicy: policies } = gatewayApiResources;
   const { ownGateways, attachedRoutes } = gatewayApi;
   for (const name of gatewayApi.classes) {
-    const generation = objects.gatewayClasses.get(name)?.metadata.generation;
+    const { uid, generation } = objects.gatewayClasses.get(name)?.metadata ?? {};
     const status = (object: unknown, now: string) => classStatus(object as GatewayClass, now);
-    yield [statusKey('GatewayClass', name), wantedStatus(client, classes, undefined, name, `${generation}`, status)];
+    yield [
+      statusKey('GatewayClass', name),
+      wantedStatus(client, classes, undefined, name, `${uid} ${generation}`, status),
+    ];
   }
   for (const own of ownGateways) {
-    const { namespace = '', name = '', generation } = own.gateway.metadata;
+    const { namespace = '', name = '', uid, generation } = own.gateway.metadata;
     const counts = own.listeners.map(
       ({ listener }) => attachedRoutes.get(`${namespace}/${name}/${listener.name}`) ?? 0,
     );
     const { addresses, conditions, listeners } = own;
     const text = JSON.stringify([
+      uid,
       generation,
       addresses,
       conditions,
@@ -191,18 +195,18 @@ function* statuses(client: KubeClient, { objects, gatewayApi }: Snapshot): Gener
   }
   for (const report of gatewayApi.routes) {
     const { kind, metadata } = report.route;
-    const { namespace = '', name = '', generation } = metadata;
+    const { namespace = '', name = '', uid, generation } = metadata;
     const status = (object: unknown, now: string) => routeStatus(object as RouteResource, report, now);
-    const text = JSON.stringify([generation, report.parents]);
+    const text = JSON.stringify([uid, generation, report.parents]);
     yield [
       statusKey(kind, `${namespace}/${name}`),
       wantedStatus(client, gatewayApiResources[kind], namespace, name, text, status),
     ];
   }
   for (const report of gatewayApi.policies) {
-    const { namespace = '', name = '', generation } = report.policy.metadata;
+    const { namespace = '', name = '', uid, generation } = report.policy.metadata;
     const status = (object: unknown, now: string) => policyStatus(object as BackendTlsPolicy, report, now);
-    const text = JSON.stringify([generation, report.ancestors, report.conditions]);
+    const text = JSON.stringify([uid, generation, report.ancestors, report.conditions]);
     yield [
       statusKey('BackendTLSPolicy', `${namespace}/${name}`),
       wantedStatus(client, policies, namespace, name, text, status),

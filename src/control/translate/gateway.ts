@@ -144,7 +144,8 @@ function build(
       name: `0.0.0.0_${port}`,
       address: socketAddress('0.0.0.0', port),
       trafficDirection: TrafficDirection.OUTBOUND,
-      listenerFilters: secured.length > 0 ? [tlsInspector] : [],
+      // Where there is no TLS nothing is waited for: a server may be the one that speaks first.
+      listenerFilters: secured.some(({ server }) => server.tls) ? [tlsInspector] : [],
       filterChains: distinctChains(chains),
     }),
   );
