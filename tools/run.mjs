@@ -72,6 +72,7 @@ const tasks = {
   },
   differential: (args) => run('node', ['differential/main.ts', ...args]),
   e2e: (args) => run('node', ['e2e/main.ts', ...args]),
+  conformance: (args) => run('node', ['conformance/main.ts', ...args]),
   test: (args) => run('node', ['tools/test.ts', ...args]),
   demo: (args) =>
     run('node', [...(args.includes('--cluster') ? ['e2e/demo.ts'] : ['src/main.ts', 'up', '--demo']), ...args]),
