@@ -103,12 +103,14 @@ async function test(cluster: Cluster, options: Options, signal: AbortSignal): Pr
   return totals;
 }
 
-function tellHowToReach({ name, kubeconfig, kubectlCommand }: Cluster): void {
+function tellHowToReach({ name, provider, kubeconfig, kubectlCommand }: Cluster): void {
+  // Named, since where KUBECONFIG is set another provider would come first.
+  const again = `npm run conformance -- --provider ${provider} --cluster ${name}`;
   console.log(`cluster ${name} is left up:`);
   console.log(`  export KUBECONFIG=${kubeconfig}`);
   console.log(`  ${kubectlCommand.join(' ')} get gateways.gateway.networking.k8s.io -A`);
-  console.log(`  npm run conformance -- --keep --cluster ${name} --only TEXT      # tests again, with a fresh image`);
-  console.log(`  npm run conformance -- --down --cluster ${name}`);
+  console.log(`  ${again} --keep --only TEXT      # tests again, with a fresh image`);
+  console.log(`  ${again} --down`);
 }
 
 async function main(): Promise<number> {

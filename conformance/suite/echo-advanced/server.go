@@ -182,10 +182,11 @@ func certificate(certificateFile, keyFile string) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
 
+// runServer serves, without arguments, the ports that the mesh's manifest relies on where it gives none.
 func runServer(args []string) error {
 	flags := pflag.NewFlagSet("server", pflag.ContinueOnError)
-	httpPorts := flags.IntSlice("port", nil, "port for HTTP/1.1 and HTTP/2")
-	grpcPorts := flags.IntSlice("grpc", nil, "port for gRPC")
+	httpPorts := flags.IntSlice("port", []int{8080}, "port for HTTP/1.1 and HTTP/2")
+	grpcPorts := flags.IntSlice("grpc", []int{7070}, "port for gRPC")
 	tcpPorts := flags.IntSlice("tcp", nil, "port for TCP")
 	tlsPorts := flags.IntSlice("tls", nil, "which of the ports are served over TLS")
 	certificateFile := flags.String("crt", "", "certificate, PEM")
