@@ -32,10 +32,13 @@ export async function runSuite({ program, from, flags, log, report, signal }: Su
   const [command, ...args] = [...from.command, program, '-test.v=test2json', `-report-output=${report}`, ...flags];
   // A proxy for the machine's way out is none of the cluster's.
   const env = { ...process.env, KUBECONFIG: from.kubeconfig, NO_PROXY: '*', no_proxy: '*' };
-  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'], cwd: dirname(log), signal });
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'], cwd: dirname(log) });
   const { promise, resolve, reject } = Promise.withResolvers<number | null>();
   child.on('error', reject);
   child.on('close', resolve);
+  // Awaited only after the last line.
+  promise.catch(() => {});
+  signal.addEventListener('abort', () => child.kill(), { once: true });
   const into = createWriteStream(log);
   const totals: Totals = { passed: 0, failed: 0 };
   child.stderr.on('data', (chunk: Buffer) => into.write(chunk));
