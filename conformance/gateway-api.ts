@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Cluster } from '../e2e/cluster/cluster.ts';
+import { waitFor } from '../e2e/support/wait.ts';
 import { gatewayApiFolder } from './programs.ts';
 
 /**
@@ -15,4 +16,13 @@ export async function installGatewayApi(cluster: Cluster): Promise<void> {
     .filter((name) => name.startsWith('customresourcedefinition'));
   if (applied.length === 0) throw new Error(`${folder}: holds no CRD`);
   await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=60s', ...applied]);
+}
+
+/** Waits for the control plane to accept a GatewayClass; the suite gives up at once when there is none yet. */
+export async function classAccepted(cluster: Cluster, name: string): Promise<void> {
+  const path = 'jsonpath={.status.conditions[?(@.type=="Accepted")].status}';
+  await waitFor(async () => (await cluster.kubectl(['get', 'gatewayclass', name, '-o', path])) === 'True', {
+    what: `GatewayClass ${name} to be accepted`,
+    everyMs: 500,
+  });
 }

@@ -9,7 +9,7 @@ import { collectEvidence, evidenceFolder } from '../e2e/support/evidence.ts';
 import { buildLateenImage } from '../tools/image/catalogue.ts';
 import type { Totals } from '../tools/tap.ts';
 import { featuresOf, type ProfileName, profileNames } from './features.ts';
-import { installGatewayApi } from './gateway-api.ts';
+import { classAccepted, installGatewayApi } from './gateway-api.ts';
 import { buildSuiteImages } from './images.ts';
 import { installLateen } from './installation.ts';
 import { startLoadBalancer, unusableAddress, usableAddress } from './load-balancer.ts';
@@ -61,8 +61,12 @@ function progress(line: string): void {
   console.log(`  ${line}`);
 }
 
+function profilesOf({ profile }: Options): ProfileName[] {
+  return profile.length > 0 ? profile : profileNames;
+}
+
 function suiteFlags(options: Options): string[] {
-  const profiles = options.profile.length > 0 ? options.profile : profileNames;
+  const profiles = profilesOf(options);
   return [
     ...chosen(options.only, options['run-test']),
     `-gateway-class=${gatewayClass}`,
@@ -86,6 +90,7 @@ async function prepare(cluster: Cluster): Promise<void> {
 
 async function test(cluster: Cluster, options: Options, signal: AbortSignal): Promise<Totals> {
   if (options.only.length === 1 && options.only[0] === 'none') return { passed: 0, failed: 0 };
+  if (profilesOf(options).some((name) => name.startsWith('GATEWAY-'))) await classAccepted(cluster, gatewayClass);
   const isWhole = [options.only, options.profile, options.feature, options.flags].every((list) => list.length === 0);
   const evidence = evidenceFolder(cluster.name);
   rmSync(evidence, { recursive: true, force: true });
