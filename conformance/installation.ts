@@ -7,6 +7,7 @@ import { lateenImage } from '../tools/image/catalogue.ts';
 const operatorFile = join(import.meta.dirname, '../deploy/operator.yaml');
 const name = 'conformance';
 const operator = 'lateen-operator';
+const own = [operator, 'istio-system'];
 /** Which images the pods were started with, by the digest that `bringUp` leaves on the node. */
 const startedWith = 'lateen.dev/conformance-images';
 
@@ -31,11 +32,12 @@ function annotation(key: string): string {
   return `jsonpath={.metadata.annotations.${key.replaceAll('.', '\\.')}}`;
 }
 
-/** Ends every pod that runs Lateen, so that it starts again with the image that is there now. */
-async function renewPods(cluster: Cluster): Promise<void> {
+/** Ends the pods that run Lateen, in the namespaces of the mesh itself or in all others, so that they start again with the image that is there now. */
+async function renewPods(cluster: Cluster, which: 'own' | 'others'): Promise<void> {
   const { items }: { items: Pod[] } = JSON.parse(await cluster.kubectl(['get', 'pods', '-A', '-o', 'json']));
   const namespaces = new Map<string, string[]>();
   for (const { metadata, spec } of items) {
+    if (own.includes(metadata.namespace) !== (which === 'own')) continue;
     if (![...spec.containers, ...(spec.initContainers ?? [])].some(({ image }) => lateenImage.endsWith(image)))
       continue;
     namespaces.set(metadata.namespace, [...(namespaces.get(metadata.namespace) ?? []), metadata.name]);
@@ -58,11 +60,11 @@ export async function installLateen(cluster: Cluster, progress: (line: string) =
   const before = await cluster.tryKubectl(['get', 'namespace', operator, '-o', annotation(startedWith)]);
   await cluster.kubectl(['apply', '-f', '-'], { input: readFileSync(operatorFile, 'utf8') });
   await cluster.kubectl(['wait', '--for=condition=Established', 'crd/istioinstallations.lateen.dev', '--timeout=30s']);
-  if (before.code === 0 && before.stdout !== images) {
+  const isOld = before.code === 0 && before.stdout !== images;
+  if (isOld) {
     progress('the image has changed: pods of Lateen start again');
-    await renewPods(cluster);
+    await renewPods(cluster, 'own');
   }
-  await cluster.kubectl(['annotate', '--overwrite', 'namespace', operator, `${startedWith}=${images}`]);
   await cluster.kubectl(['-n', operator, 'rollout', 'status', `deployment/${operator}`, '--timeout=120s'], {
     timeoutMs: 130_000,
   });
@@ -81,4 +83,7 @@ export async function installLateen(cluster: Cluster, progress: (line: string) =
   await cluster.kubectl(['-n', 'istio-system', 'rollout', 'status', 'deployment/istiod', '--timeout=120s'], {
     timeoutMs: 130_000,
   });
+  // Only now: the webhook of the control plane before would still be asked for the proxies' pods.
+  if (isOld) await renewPods(cluster, 'others');
+  await cluster.kubectl(['annotate', '--overwrite', 'namespace', operator, `${startedWith}=${images}`]);
 }
