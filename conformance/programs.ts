@@ -20,7 +20,7 @@ export interface Programs {
 async function go(args: string[]): Promise<string> {
   const command = await goCommand();
   if (!command) throw new Error('the conformance suite needs Go 1.26 or newer (https://go.dev/dl)');
-  // The kernel's own resolver and libraries are not in the images.
+  // Static: the images hold nothing beside the program.
   const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false' };
   return run([command, ...args], { cwd: module, env, timeoutMs: 3_600_000 });
 }
