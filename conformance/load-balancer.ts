@@ -1,6 +1,7 @@
 import type { Cluster } from '../e2e/cluster/cluster.ts';
 import { addresses } from '../e2e/local/layout.ts';
 import { connect } from '../src/kube/connect.ts';
+import { isNotFound } from '../src/kube/error.ts';
 import { Informer } from '../src/kube/informer.ts';
 import { keyOf, services, splitKey } from '../src/kube/object.ts';
 
@@ -68,7 +69,9 @@ export async function startLoadBalancer(cluster: Cluster, progress: (line: strin
         await client.patchStatus(services, name, namespace, { loadBalancer: { ingress: [{ ip }] } });
       } catch (error) {
         given.delete(claim.key);
-        progress(`load balancer: ${claim.key}: ${error instanceof Error ? error.message : error}`);
+        // It may have gone meanwhile.
+        if (!isNotFound(error))
+          progress(`load balancer: ${claim.key}: ${error instanceof Error ? error.message : error}`);
       }
     }
   };
