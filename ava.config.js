@@ -1,5 +1,5 @@
 export default {
-  files: ['src/**/*.test.ts', 'samples/**/*.test.ts', 'tools/**/*.test.ts', 'bench/**/*.test.ts'],
+  files: ['src', 'samples', 'tools', 'bench', 'conformance'].map((folder) => `${folder}/**/*.test.ts`),
   extensions: ['ts'],
   failFast: false,
   timeout: '120s',

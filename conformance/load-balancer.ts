@@ -1,48 +1,103 @@
-/** Gives addresses to Services of type LoadBalancer in a cluster without a load balancer; kube-proxy answers on them at every node. */
-import type { KubeClient } from '../src/kube/client.ts';
+import type { Cluster } from '../e2e/cluster/cluster.ts';
+import { addresses } from '../e2e/local/layout.ts';
+import { connect } from '../src/kube/connect.ts';
+import { isNotFound } from '../src/kube/error.ts';
 import { Informer } from '../src/kube/informer.ts';
-import { keyOf, type Service, services } from '../src/kube/object.ts';
-import { WorkQueue } from '../src/kube/work-queue.ts';
+import { keyOf, services, splitKey } from '../src/kube/object.ts';
 
-const maxAddresses = 250;
+/** What of a Service says whether it wants an address, and which it has. */
+interface Claim {
+  key: string;
+  wants: boolean;
+  /** The address that it asks for (`spec.loadBalancerIP`). */
+  asks?: string;
+  has?: string;
+}
 
-/** @param prefix of the addresses: `10.66.1.`; nothing else of the cluster may be there */
-export function startLoadBalancer(
-  client: KubeClient,
-  prefix: string,
-  onError: (error: Error) => void,
-): () => Promise<void> {
+const address = (last: number) => addresses.balancers.replace(/0\/24$/, String(last));
+/** Up to here addresses are given to whoever comes; those above only to a Service that asks for one. */
+const lastGiven = 199;
+const last = 254;
+
+/** An address that a Service may ask for and gets. */
+export const usableAddress = address(last - 4);
+/** One that no Service gets, since it is outside of the range. */
+export const unusableAddress = '10.98.0.1';
+
+const range = Array.from({ length: last }, (_, index) => address(index + 1));
+
+/** The address that a Service is to have among those that others have, or null. */
+export function choose(claim: Claim, taken: ReadonlySet<string>): string | null {
+  if (claim.asks) return range.includes(claim.asks) && !taken.has(claim.asks) ? claim.asks : null;
+  return range.slice(0, lastGiven).find((candidate) => !taken.has(candidate)) ?? null;
+}
+
+/** Assigns addresses until it is stopped. */
+export interface LoadBalancer {
+  stop(): Promise<void>;
+}
+
+/**
+ * Stands in for a cloud's load balancer: gives every Service of type LoadBalancer an address in `status.loadBalancer`, which is all that
+ * is needed where kube-proxy answers for the address on every node and in every pod ("--proxy-mode iptables", rules for load balancers).
+ */
+export async function startLoadBalancer(cluster: Cluster, progress: (line: string) => void): Promise<LoadBalancer> {
+  const client = await connect({ kubeconfig: cluster.kubeconfig, userAgent: 'lateen-conformance' });
+  const claims = new Informer(client, services, {
+    project: (service): Claim => ({
+      key: keyOf(service),
+      wants: service.spec?.type === 'LoadBalancer' && service.metadata?.deletionTimestamp === undefined,
+      asks: service.spec?.loadBalancerIP,
+      has: service.status?.loadBalancer?.ingress?.[0]?.ip,
+    }),
+    onError: (error) => progress(`load balancer: ${error.message}`),
+  });
+  /** What was written and may not be seen yet. */
   const given = new Map<string, string>();
-  const queue = new WorkQueue({
-    onError: (_, error) => onError(error),
-    process: async (key) => {
-      const service = informer.get(key);
-      if (service?.spec?.type !== 'LoadBalancer') {
-        given.delete(key);
-        return undefined;
+  let ending = false;
+  const assign = async () => {
+    for (const claim of claims.values().filter(({ wants, has, key }) => wants && !has && !given.has(key))) {
+      const others = claims.values().flatMap(({ has }) => has ?? []);
+      const ip = choose(claim, new Set([...others, ...given.values()]));
+      if (!ip) {
+        if (!claim.asks) progress(`load balancer: no address left for ${claim.key}`);
+        continue;
       }
-      const known = service.status?.loadBalancer?.ingress?.[0]?.ip;
-      if (known?.startsWith(prefix)) {
-        given.set(key, known);
-        return undefined;
+      given.set(claim.key, ip);
+      const { namespace, name } = splitKey(claim.key);
+      try {
+        await client.patchStatus(services, name, namespace, { loadBalancer: { ingress: [{ ip }] } });
+      } catch (error) {
+        given.delete(claim.key);
+        // It may have gone meanwhile.
+        if (!isNotFound(error))
+          progress(`load balancer: ${claim.key}: ${error instanceof Error ? error.message : error}`);
       }
-      const ip = given.get(key) ?? free();
-      given.set(key, ip);
-      const { name = '', namespace } = service.metadata ?? {};
-      await client.patchStatus(services, name, namespace, { loadBalancer: { ingress: [{ ip }] } });
-      return undefined;
+    }
+  };
+  let running = Promise.resolve();
+  const changed = () => {
+    running = running.then(() => (ending ? undefined : assign()));
+  };
+  claims.on({
+    add: changed,
+    update: ({ key, has }) => {
+      if (has === given.get(key)) given.delete(key);
+      changed();
+    },
+    delete: (_, key) => {
+      given.delete(key);
+      changed();
     },
   });
-  function free(): string {
-    const taken = new Set(given.values());
-    for (let i = 1; i <= maxAddresses; i++) if (!taken.has(`${prefix}${i}`)) return `${prefix}${i}`;
-    throw new Error(`all ${maxAddresses} addresses of ${prefix}0/24 are taken`);
-  }
-  const informer: Informer<Service> = new Informer(client, services, { onError });
-  const look = (service: Service) => queue.add(keyOf(service));
-  informer.on({ add: look, update: look, delete: look });
-  void informer.start().synced.then(() => queue.start());
-  return async () => {
-    await Promise.all([informer.stop(), queue.stop()]);
+  claims.start();
+  await claims.synced;
+  return {
+    async stop() {
+      ending = true;
+      await claims.stop();
+      await running;
+      client.close();
+    },
   };
 }

@@ -1,63 +1,71 @@
-/** The Go programs of the Gateway API's conformance suite, built from the module `suite/` into the cache folder. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../e2e/cluster/command.ts';
+import { goCommand, sources } from '../e2e/local/binaries.ts';
 import { cacheFolder } from '../e2e/local/folders.ts';
 
-export const suiteFolder = join(import.meta.dirname, 'suite');
-const upstream = 'sigs.k8s.io/gateway-api';
+const module = join(import.meta.dirname, 'suite');
+const api = 'sigs.k8s.io/gateway-api';
 
+/** The programs of the Go module `suite`, by path. */
 export interface Programs {
-  /** The suite, as a test program. */
+  /** The conformance suite. */
   suite: string;
   echoBasic: string;
   echoAdvanced: string;
-  coreDns: string;
-  /** Folder with the definitions of the Gateway API's kinds, of the same version. */
-  definitions: string;
+  coredns: string;
 }
 
-const goEnv = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false' };
-/** From nothing the Kubernetes client's packages are compiled as well. */
-const buildTimeoutMs = 1_800_000;
-
-function sources(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
+async function go(args: string[]): Promise<string> {
+  const command = await goCommand();
+  if (!command) throw new Error('the conformance suite needs Go 1.26 or newer (https://go.dev/dl)');
+  // Static: the images hold nothing beside the program.
+  const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false' };
+  return run([command, ...args], { cwd: module, env, timeoutMs: 3_600_000 });
 }
 
+/** Folder of a module that `suite` requires; it is downloaded when it is not there. */
+async function folderOf(name: string): Promise<string> {
+  await go(['mod', 'download', name]);
+  return (await go(['list', '-m', '-f', '{{.Dir}}', name])).trim();
+}
+
+/** Folder of the Gateway API, with the CRDs in `config/crd`. */
+export function gatewayApiFolder(): Promise<string> {
+  return folderOf(api);
+}
+
+/** Folder of the suite, with its manifests. */
+export function suiteFolder(): Promise<string> {
+  return folderOf(`${api}/conformance`);
+}
+
+/** The programs, built first when the cache has none for these sources. */
 export async function programs(progress: (line: string) => void): Promise<Programs> {
-  const go = (args: string[]) => run(['go', ...args], { cwd: suiteFolder, env: goEnv, timeoutMs: buildTimeoutMs });
-  const version = (await go(['list', '-m', '-f', '{{.Version}}', upstream])).trim();
-  const module = JSON.parse(await go(['mod', 'download', '-json', `${upstream}@${version}`])) as { Dir: string };
   const hash = createHash('sha256');
-  for (const file of [import.meta.filename, ...sources(suiteFolder)])
-    hash.update(file.slice(import.meta.dirname.length)).update(readFileSync(file));
-  const folder = join(cacheFolder, `conformance-${version}-${hash.digest('hex').slice(0, 16)}`);
+  for (const file of sources(module).filter((name) => !name.endsWith('main_test.go')))
+    hash.update(file.slice(module.length)).update(readFileSync(file));
+  const folder = join(cacheFolder, `conformance-${hash.digest('hex').slice(0, 16)}`);
   const at = (name: string) => join(folder, name);
-  if (!existsSync(folder)) {
-    progress(`building the conformance suite of Gateway API ${version} (some minutes the first time)`);
-    const work = `${folder}.${process.pid}`;
-    mkdirSync(work, { recursive: true });
-    try {
-      const flags = ['-trimpath', '-ldflags', '-s -w'];
-      await go(['test', '-c', ...flags, '-o', join(work, 'suite'), '.']);
-      await go(['build', ...flags, '-o', join(work, 'echo-basic'), `${upstream}/conformance/echo-basic`]);
-      await go(['build', ...flags, '-o', join(work, 'echo-advanced'), './echo-advanced']);
-      await go(['build', ...flags, '-o', join(work, 'coredns'), './coredns']);
-      if (!existsSync(folder)) renameSync(work, folder);
-    } finally {
-      rmSync(work, { recursive: true, force: true });
-    }
-  }
-  return {
-    suite: at('suite'),
+  const built = {
+    suite: at('suite.test'),
     echoBasic: at('echo-basic'),
     echoAdvanced: at('echo-advanced'),
-    coreDns: at('coredns'),
-    definitions: join(module.Dir, 'config/crd'),
+    coredns: at('coredns'),
   };
+  if (existsSync(folder)) return built;
+  progress('building the conformance suite (about two minutes the first time on two cores)');
+  const work = `${folder}.${process.pid}`;
+  mkdirSync(work, { recursive: true });
+  const flags = ['-trimpath', '-ldflags', '-s -w'];
+  try {
+    await go(['test', '-c', ...flags, '-o', join(work, 'suite.test'), '.']);
+    const packages = ['./echo-advanced', './coredns', `${api}/conformance/echo-basic`];
+    await go(['build', ...flags, '-o', `${work}/`, ...packages]);
+    if (!existsSync(folder)) renameSync(work, folder);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return built;
 }

@@ -19,6 +19,12 @@ export interface ForwardTarget {
   port: number;
 }
 
+/** Where a program can reach what only the cluster's nodes can: the words before its own, and a kubeconfig that works there. */
+export interface Vantage {
+  command: string[];
+  kubeconfig: string;
+}
+
 /** A running Kubernetes cluster, as the tests see it. */
 export interface Cluster {
   readonly provider: string;
@@ -40,6 +46,8 @@ export interface Cluster {
   forward(target: ForwardTarget): Promise<Forward>;
   /** Runs a command in a node's network namespace; throws where the provider has no way in. */
   nodeExec(node: string, argv: string[], options?: CommandOptions): Promise<CommandResult>;
+  /** From where the addresses of Services and load balancers answer: this process itself unless the provider knows better. */
+  vantage(): Vantage;
   /** Ends the cluster and removes every trace of it; a cluster that the provider did not make stays. */
   down(): Promise<void>;
 }

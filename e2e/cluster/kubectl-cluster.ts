@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Cluster, Forward, ForwardTarget } from './cluster.ts';
+import type { Cluster, Forward, ForwardTarget, Vantage } from './cluster.ts';
 import { attempt, type CommandOptions, type CommandResult, run } from './command.ts';
 
 /** Between the end of a forwarding command and its next start, when that failed. */
@@ -75,6 +75,10 @@ export abstract class KubectlCluster implements Cluster {
       await current.close();
     };
     return { host, port, url, close };
+  }
+
+  vantage(): Vantage {
+    return { command: [], kubeconfig: this.kubeconfig };
   }
 
   abstract loadImages(archivePath: string): Promise<void>;

@@ -33,7 +33,8 @@ function stamp(): string {
   return `-s -w ${set.join(' ')}`;
 }
 
-function sources(folder: string): string[] {
+/** The files of a Go module, in order. */
+export function sources(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && /\.(go|mod|sum)$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
@@ -51,7 +52,7 @@ function paths(): Binaries {
 const oldestGo = [1, 24];
 
 /** The Go command: on the PATH, or where the archives of go.dev are unpacked. */
-async function goCommand(): Promise<string | null> {
+export async function goCommand(): Promise<string | null> {
   if (await onPath('go')) return 'go';
   return ['/usr/local/go/bin/go', '/usr/lib/go/bin/go'].find((file) => existsSync(file)) ?? null;
 }

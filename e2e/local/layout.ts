@@ -10,6 +10,8 @@ export const addresses = {
   apiService: '10.96.0.1',
   dns: '10.96.0.10',
   pods: '10.244.0.0/16',
+  /** For Services of type LoadBalancer, where something assigns them. They have no route of their own: kube-proxy answers for them. */
+  balancers: '10.97.0.0/24',
 };
 
 export const pauseImage = 'docker.io/lateen/e2e-pause:1';

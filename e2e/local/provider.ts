@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeArchive } from '../../tools/image/archive.ts';
-import type { Availability, Cluster, Forward, ForwardTarget, Provider } from '../cluster/cluster.ts';
+import type { Availability, Cluster, Forward, ForwardTarget, Provider, Vantage } from '../cluster/cluster.ts';
 import { attempt, type CommandOptions, type CommandResult, run } from '../cluster/command.ts';
 import { KubectlCluster, listening } from '../cluster/kubectl-cluster.ts';
 import { type Binaries, binaries, buildObstacle } from './binaries.ts';
@@ -58,6 +58,15 @@ class LocalCluster extends KubectlCluster {
     const node = this.#nodes.find((candidate) => candidate.layout.name === name);
     if (!node) throw new Error(`cluster ${this.name}: no node ${name}; there are ${this.nodes.join(', ')}`);
     return node.exec(argv, options);
+  }
+
+  /** The first node's network, as kube-proxy routes there; nothing else of the node's. */
+  override vantage(): Vantage {
+    const { namespaceFile } = this.#layout.nodes[0];
+    return {
+      command: ['nsenter', `--net=${namespaceFile}`, '--'],
+      kubeconfig: join(this.#layout.pki, 'admin.kubeconfig'),
+    };
   }
 
   down(): Promise<void> {

@@ -25,7 +25,12 @@ export async function collectEvidence(cluster: Cluster, name: string): Promise<s
     'destinationrules',
     'authorizationpolicies',
     'peerauthentications',
-    'gateways',
+    'gateways.networking.istio.io',
+    'gatewayclasses',
+    'gateways.gateway.networking.k8s.io',
+    'httproutes',
+    'grpcroutes',
+    'tlsroutes',
   ];
   await save('pods.txt', ['get', 'pods', '-A', '-o', 'wide']);
   await save('events.txt', ['get', 'events', '-A', '--sort-by=.lastTimestamp']);

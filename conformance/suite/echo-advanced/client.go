@@ -1,154 +1,196 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
-	"flag"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"sort"
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
-	pb "sigs.k8s.io/gateway-api/conformance/echo-basic/grpcechoserver"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-const requestTimeout = 10 * time.Second
+const defaultTimeout = 10 * time.Second
 
-// headers collects -H NAME:VALUE.
-type headers [][2]string
-
-func (h *headers) String() string { return fmt.Sprint(*h) }
-
-func (h *headers) Set(text string) error {
-	name, value, found := strings.Cut(text, ":")
-	if !found {
-		return fmt.Errorf("header %q: must be NAME:VALUE", text)
-	}
-	*h = append(*h, [2]string{name, strings.TrimSpace(value)})
-	return nil
+// request is what the client was told to send.
+type request struct {
+	target  *url.URL
+	method  string
+	headers http.Header
+	timeout time.Duration
 }
 
-// request makes the requests of `client URL [--method=M] [-H NAME:VALUE]... [--count=N]` and prints each answer, a blank line between two.
-func request(args []string) error {
-	if len(args) == 0 {
-		return fmt.Errorf("client: a URL is needed")
+// exchange sends the request once and gives what there is to say, as lines: of the response, and of its body.
+type exchange func(ctx context.Context) (head []string, body string, err error)
+
+// runClient sends as many requests as it is told, one after the other, and writes what came back; a blank line ends each answer.
+// An answer of any status is none of its errors.
+func runClient(args []string, out io.Writer) error {
+	flags := pflag.NewFlagSet("client", pflag.ContinueOnError)
+	method := flags.String("method", http.MethodGet, "HTTP method")
+	headers := flags.StringArrayP("header", "H", nil, "NAME:VALUE; may be repeated")
+	count := flags.Int("count", 1, "how many requests")
+	timeout := flags.Duration("timeout", defaultTimeout, "for each request")
+	if err := flags.Parse(args); err != nil {
+		return err
 	}
-	target, err := url.Parse(args[0])
+	if flags.NArg() != 1 {
+		return fmt.Errorf("client: want one URL, got %d", flags.NArg())
+	}
+	target, err := url.Parse(flags.Arg(0))
 	if err != nil {
 		return err
 	}
-	flags := flag.NewFlagSet("client", flag.ContinueOnError)
-	method := flags.String("method", "GET", "method of HTTP requests")
-	count := flags.Int("count", 1, "number of requests")
-	var extra headers
-	flags.Var(&extra, "H", "header, as NAME:VALUE")
-	if err := flags.Parse(args[1:]); err != nil {
+	asked := request{target: target, method: *method, headers: http.Header{}, timeout: *timeout}
+	for _, header := range *headers {
+		name, value, found := strings.Cut(header, ":")
+		if !found {
+			return fmt.Errorf("header %q: want NAME:VALUE", header)
+		}
+		asked.headers.Add(name, strings.TrimSpace(value))
+	}
+	send, done, err := asked.exchanges()
+	if err != nil {
 		return err
 	}
-	ask, done := askHTTP(target, *method, extra)
-	if target.Scheme == "grpc" {
-		ask, done, err = askGRPC(target, extra)
-		if err != nil {
-			return err
-		}
-	}
 	defer done()
-	out := bufio.NewWriter(os.Stdout)
-	defer out.Flush()
-	for i := range *count {
-		lines, err := ask()
+	for index := range *count {
+		ctx, cancel := context.WithTimeout(context.Background(), asked.timeout)
+		head, body, err := send(ctx)
+		cancel()
 		if err != nil {
-			return err
+			return fmt.Errorf("request %d to %s: %w", index, target, err)
 		}
-		if i > 0 {
-			fmt.Fprintln(out)
-		}
-		for _, line := range lines {
-			fmt.Fprintf(out, "[%d] %s\n", i, line)
-		}
+		write(out, index, head, body)
 	}
 	return nil
 }
 
-func askHTTP(target *url.URL, method string, extra headers) (func() ([]string, error), func()) {
-	client := &http.Client{
-		Timeout:       requestTimeout,
-		Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+func write(out io.Writer, index int, head []string, body string) {
+	var text bytes.Buffer
+	for _, line := range head {
+		fmt.Fprintf(&text, "[%d] %s\n", index, line)
 	}
-	ask := func() ([]string, error) {
-		request, err := http.NewRequest(method, target.String(), nil)
-		if err != nil {
-			return nil, err
+	for line := range strings.Lines(body) {
+		if line = strings.TrimSpace(line); line != "" {
+			fmt.Fprintf(&text, "[%d body] %s\n", index, line)
 		}
-		for _, header := range extra {
-			if strings.EqualFold(header[0], "Host") {
-				request.Host = header[1]
-			} else {
-				request.Header.Add(header[0], header[1])
-			}
-		}
-		response, err := client.Do(request)
-		if err != nil {
-			return nil, err
-		}
-		defer response.Body.Close()
-		lines := []string{fmt.Sprintf("StatusCode=%d", response.StatusCode)}
-		for _, name := range sortedNames(response.Header) {
-			for _, value := range response.Header[name] {
-				lines = append(lines, fmt.Sprintf("ResponseHeader=%s:%s", name, value))
-			}
-		}
-		body := bufio.NewScanner(response.Body)
-		for body.Scan() {
-			if body.Text() != "" {
-				lines = append(lines, "body] "+body.Text())
-			}
-		}
-		return lines, body.Err()
 	}
-	return ask, client.CloseIdleConnections
+	fmt.Fprintf(&text, "\n")
+	_, _ = out.Write(text.Bytes())
 }
 
-func askGRPC(target *url.URL, extra headers) (func() ([]string, error), func(), error) {
-	connection, err := grpc.NewClient("passthrough:///"+target.Host, grpc.WithTransportCredentials(insecure.NewCredentials()))
+func (r request) exchanges() (exchange, func(), error) {
+	switch r.target.Scheme {
+	case "http", "https", "h2c":
+		return r.http()
+	case "grpc":
+		return r.grpc()
+	case "tcp":
+		return r.tcp, func() {}, nil
+	default:
+		return nil, nil, fmt.Errorf("scheme %q: want http, https, h2c, grpc or tcp", r.target.Scheme)
+	}
+}
+
+func (r request) http() (exchange, func(), error) {
+	protocols := new(http.Protocols)
+	target := *r.target
+	if target.Scheme == "h2c" {
+		target.Scheme = "http"
+		protocols.SetUnencryptedHTTP2(true)
+	} else {
+		protocols.SetHTTP1(true)
+		protocols.SetHTTP2(true)
+	}
+	transport := &http.Transport{Protocols: protocols, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	client := &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	send := func(ctx context.Context) ([]string, string, error) {
+		asked, err := http.NewRequestWithContext(ctx, r.method, target.String(), nil)
+		if err != nil {
+			return nil, "", err
+		}
+		asked.Header = r.headers.Clone()
+		if host := asked.Header.Get("Host"); host != "" {
+			asked.Host = host
+		}
+		got, err := client.Do(asked)
+		if err != nil {
+			return nil, "", err
+		}
+		defer got.Body.Close()
+		body, err := io.ReadAll(got.Body)
+		if err != nil {
+			return nil, "", err
+		}
+		head := []string{"Url=" + r.target.String(), fmt.Sprintf("StatusCode=%d", got.StatusCode)}
+		names := make([]string, 0, len(got.Header))
+		for name := range got.Header {
+			names = append(names, name)
+		}
+		sort.Strings(names)
+		for _, name := range names {
+			for _, value := range got.Header[name] {
+				head = append(head, "ResponseHeader="+name+":"+value)
+			}
+		}
+		return head, string(body), nil
+	}
+	return send, transport.CloseIdleConnections, nil
+}
+
+func (r request) grpc() (exchange, func(), error) {
+	connection, err := grpc.NewClient("passthrough:///"+r.target.Host, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, nil, err
 	}
-	client := pb.NewGrpcEchoClient(connection)
-	ask := func() ([]string, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
-		defer cancel()
-		for _, header := range extra {
-			ctx = metadata.AppendToOutgoingContext(ctx, header[0], header[1])
+	send := func(ctx context.Context) ([]string, string, error) {
+		for name, values := range r.headers {
+			for _, value := range values {
+				ctx = metadata.AppendToOutgoingContext(ctx, name, value)
+			}
 		}
-		response, err := client.Echo(ctx, &pb.EchoRequest{})
-		if err != nil {
-			return nil, err
+		var got wrapperspb.StringValue
+		if err := connection.Invoke(ctx, grpcMethod, wrapperspb.String("echo"), &got); err != nil {
+			return nil, "", err
 		}
-		assertions := response.GetAssertions()
-		// The suite expects HTTP's status, and reads the pod from the name of the host.
-		lines := []string{"StatusCode=200", "Hostname=" + assertions.GetContext().GetPod(), "Host=" + assertions.GetAuthority()}
-		for _, header := range assertions.GetHeaders() {
-			lines = append(lines, fmt.Sprintf("RequestHeader=%s:%s", header.GetKey(), header.GetValue()))
-		}
-		return lines, nil
+		return []string{"Url=" + r.target.String()}, got.GetValue(), nil
 	}
-	return ask, func() { connection.Close() }, nil
+	return send, func() { _ = connection.Close() }, nil
 }
 
-func sortedNames(values map[string][]string) []string {
-	names := make([]string, 0, len(values))
-	for name := range values {
-		names = append(names, name)
+func (r request) tcp(ctx context.Context) ([]string, string, error) {
+	var dialer net.Dialer
+	connection, err := dialer.DialContext(ctx, "tcp", r.target.Host)
+	if err != nil {
+		return nil, "", err
 	}
-	sort.Strings(names)
-	return names
+	defer connection.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := connection.SetDeadline(deadline); err != nil {
+			return nil, "", err
+		}
+	}
+	if _, err := fmt.Fprintln(connection, "echo"); err != nil {
+		return nil, "", err
+	}
+	body, err := io.ReadAll(connection)
+	if err == nil && len(body) == 0 {
+		err = errors.New("closed without an answer")
+	}
+	return []string{"Url=" + r.target.String()}, string(body), err
 }
