@@ -177,6 +177,14 @@ test('listeners: protocol, kinds, certificates, conflicts', (t) => {
   );
 });
 
+test('a Gateway is accepted as long as one of its listeners is', (t) => {
+  const says = (listeners: string) => said(snapshotOf(gateway(listeners)).gatewayApi.ownGateways[0].conditions)[0];
+  const smtp = '{name: mail, port: 25, protocol: SMTP}';
+  t.is(says(http), 'Accepted=True Accepted');
+  t.is(says(`${http}, ${smtp}`), 'Accepted=True ListenersNotValid');
+  t.is(says(smtp), 'Accepted=False ListenersNotValid');
+});
+
 test('a Gateway has what its Service has: no address, then that of the load balancer', (t) => {
   const service = `
 ---

@@ -57,7 +57,12 @@ function evaluated(view: View, gateway: KubernetesGateway): OwnGateway {
     : infrastructure?.parametersRef
       ? fails('Accepted', 'InvalidParameters', 'spec.infrastructure.parametersRef is not supported')
       : invalid.length > 0
-        ? { ...holds('Accepted', 'ListenersNotValid'), message: `not accepted: listeners ${invalid.join(', ')}` }
+        ? {
+            ...(invalid.length < listeners.length
+              ? holds('Accepted', 'ListenersNotValid')
+              : fails('Accepted', 'ListenersNotValid', '')),
+            message: `not accepted: listeners ${invalid.join(', ')}`,
+          }
         : holds('Accepted');
   const found = addressesOf(view, service);
   const wanted = given.filter(({ type = 'IPAddress' }) => type === 'IPAddress').map(({ value }) => value);
