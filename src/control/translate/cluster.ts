@@ -69,6 +69,41 @@ export function outboundClusters(
 
 const outboundMemo = new Memo<readonly Cluster[]>();
 
+/**
+ * For a gateway that passes the mesh's own TLS on, told where to by its SNI alone (Istio, AUTO_PASSTHROUGH): named as the SNI, with the
+ * endpoints of the service's ordinary cluster, and nothing added to what comes.
+ */
+export function passedOnClusters(snapshot: Snapshot, scope: Scope, service: Service): readonly Cluster[] {
+  const resolution = resolutionFor(scope.kind, service);
+  if (resolution !== 'endpoints') return [];
+  const rule = destinationRuleOf(snapshot, service, scope.namespace);
+  return passedOnMemo.get(service, scope.namespace, [rule, snapshot.mesh], () =>
+    service.ports
+      .filter(({ protocol }) => protocol !== 'udp')
+      .flatMap((port) =>
+        [null, ...(rule?.spec.subsets ?? [])].map((subset) => {
+          const policy = policyFor(rule, subset, port.port);
+          return create(ClusterSchema, {
+            name: dnsSrvName(port.port, subset?.name ?? '', service.host),
+            ...discovery(
+              snapshot,
+              service,
+              port,
+              subset,
+              outboundCluster(port.port, subset?.name ?? '', service.host),
+              resolution,
+            ),
+            ...pool(policy, snapshot.mesh.connectTimeout),
+            ...balancing({ ...policy, loadBalancer: { simple: policy.loadBalancer?.simple } }, resolution),
+            metadata: origins(rule, service, subset?.name),
+          });
+        }),
+      ),
+  );
+}
+
+const passedOnMemo = new Memo<readonly Cluster[]>();
+
 /** A gateway's callers do not know the addresses of pods, so what sidecars let through to where it goes, it must look up. */
 export function resolutionFor(kind: Scope['kind'], service: Service): Resolution {
   if (service.resolution !== 'passthrough' || kind === 'sidecar') return service.resolution;

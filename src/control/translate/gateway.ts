@@ -2,6 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { Gateway, Server } from '../../api/istio/gateway.ts';
 import type { VirtualService } from '../../api/istio/virtual-service.ts';
+import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import {
@@ -14,6 +15,7 @@ import { originOf } from '../model/origin.ts';
 import { compare, coversHost, fullHost, isVisible, matchesLabels } from '../model/selector.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { authorization } from './authorization.ts';
+import { passedOnClusters } from './cluster.ts';
 import { distinctChains, type FilterChain } from './distinct-chains.ts';
 import { httpManager } from './http-manager.ts';
 import { httpRoutes, type RouteContext } from './http-route.ts';
@@ -25,6 +27,7 @@ import type { Problems } from './problem.ts';
 import type { Scope } from './scope.ts';
 import { tcpProxy } from './tcp-filter.ts';
 import { gatewayDownstream, httpAlpn, meshDownstream, meshServerOffer } from './tls.ts';
+import { visibleServices } from './virtual-hosts.ts';
 import { gatewayName } from './virtual-service-index.ts';
 
 interface BoundServer {
@@ -36,6 +39,8 @@ interface BoundServer {
 }
 
 export interface GatewayTranslation {
+  /** Beside those that every proxy has. */
+  clusters: Cluster[];
   listeners: Listener[];
   routes: RouteConfiguration[];
 }
@@ -54,7 +59,7 @@ export function gatewayResources(snapshot: Snapshot, scope: Scope, problems: Pro
       else byPort.set(port, [{ gateway, server, index, port }]);
     }
   }
-  const result: GatewayTranslation = { listeners: [], routes: [] };
+  const result: GatewayTranslation = { clusters: [], listeners: [], routes: [] };
   for (const [port, servers] of [...byPort].sort(([a], [b]) => a - b))
     build(snapshot, scope, problems, port, servers, result);
   return result;
@@ -97,7 +102,7 @@ function build(
     const path = `spec.servers[${index}]`;
     const protocol = server.port.protocol.toUpperCase();
     if (mode === 'AUTO_PASSTHROUGH') {
-      problems.add(gateway, `${path}.tls.mode`, 'AUTO_PASSTHROUGH is not supported yet');
+      chains.push(...passedOn(snapshot, scope, hosts, result));
       continue;
     }
     if (mode === 'PASSTHROUGH' || (protocol === 'TCP' && !server.tls)) {
@@ -260,6 +265,25 @@ function contextOf(
     port: server.port.number,
     isSecure: server.tls !== undefined && !isPlainHttp(server),
   };
+}
+
+/** TLS of the mesh that goes where its SNI says, for the services that a server's hosts cover. */
+function passedOn(
+  snapshot: Snapshot,
+  scope: Scope,
+  hosts: readonly string[],
+  { clusters }: GatewayTranslation,
+): FilterChain[] {
+  const known = new Set(clusters.map(({ name }) => name));
+  const chains: FilterChain[] = [];
+  for (const service of visibleServices(snapshot, scope))
+    for (const cluster of passedOnClusters(snapshot, scope, service)) {
+      const { name } = cluster;
+      if (!hosts.some((host) => coversHost(host, name))) continue;
+      if (!known.has(name)) clusters.push(cluster);
+      chains.push({ filterChainMatch: { serverNames: [name] }, filters: [tcpProxy(snapshot, name, name)] });
+    }
+  return chains;
 }
 
 /** TCP and TLS passed on as they are, by the `tcp[]` and `tls[]` rules of the VirtualServices bound; `tcp[]` is for what is not in TLS any more. */

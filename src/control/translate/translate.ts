@@ -41,7 +41,11 @@ export function translate(whole: Snapshot, scope: Scope): Translation {
   if (scope.kind === 'sidecar') {
     listeners = [virtualInbound(snapshot, scope, problems), ...outboundListeners(snapshot, scope, problems)];
     routes = httpPorts(services).map((port) => outboundRouteConfiguration(snapshot, scope, port, problems));
-  } else ({ listeners, routes } = gatewayResources(snapshot, scope, problems));
+  } else {
+    const own = gatewayResources(snapshot, scope, problems);
+    ({ listeners, routes } = own);
+    clusters.push(...own.clusters);
+  }
 
   return { clusters, endpoints: endpoints(snapshot, scope), listeners, routes, problems: problems.list() };
 }
