@@ -18,7 +18,8 @@ import {
 import { WorkQueue } from '../kube/work-queue.ts';
 import { version } from '../lib/version.ts';
 import { patchCaBundles } from '../webhook/ca-bundle.ts';
-import { type InjectionConfig, parseInjectionConfig } from '../webhook/config.ts';
+import { type InjectionConfig, overlaidProxyConfig, parseInjectionConfig } from '../webhook/config.ts';
+import type { ConfigFor } from '../webhook/injection-review.ts';
 import { createWebhookServer } from '../webhook/server.ts';
 import { Authority } from './ca/authority.ts';
 import { keptMaterial } from './ca/kubernetes-keys.ts';
@@ -27,6 +28,7 @@ import { servingNames } from './ca/serving-certificate.ts';
 import { kubernetesTokenReviewer } from './ca/token-review.ts';
 import type { ControlFlags } from './flags.ts';
 import { followGateways } from './gateways/controller.ts';
+import { proxySettingsOf } from './model/proxy-config.ts';
 import { type ControlPlaneLog, createControlPlane } from './serve/control-plane.ts';
 import { writeConditions } from './status/conditions.ts';
 import { KubernetesSource } from './watch/kubernetes.ts';
@@ -151,17 +153,25 @@ async function readTrustDomain(
 }
 
 /** The injector's configuration, read again when one of its texts changes. */
-function injectionConfig(source: KubernetesSource, namespace: string, revision: string): () => InjectionConfig {
+function injectionConfig(source: KubernetesSource, namespace: string, revision: string): ConfigFor {
   let texts: Array<string | undefined> = [];
   let current: InjectionConfig | null = null;
-  return () => {
+  const read = (): InjectionConfig => {
     const { values, config } = source.injectorConfig;
     const now = [source.meshConfigText, values, config];
     if (current && now.every((text, at) => text === texts[at])) return current;
-    const read = parseInjectionConfig({ mesh: now[0], values, config, namespace, revision });
+    current = parseInjectionConfig({ mesh: now[0], values, config, namespace, revision });
     texts = now;
-    current = read;
-    return read;
+    return current;
+  };
+  return (place, labels) => {
+    const config = read();
+    const { proxyConfigs } = source.read();
+    if (proxyConfigs.size === 0) return config;
+    const rootNamespace = typeof config.mesh.rootNamespace === 'string' ? config.mesh.rootNamespace : namespace;
+    const { below, above } = proxySettingsOf(proxyConfigs.values(), rootNamespace, place, labels);
+    const defaultConfig = overlaidProxyConfig(config.mesh.defaultConfig, { ...below });
+    return { ...config, mesh: { ...config.mesh, defaultConfig }, workloadConfig: { ...above } };
   };
 }
 

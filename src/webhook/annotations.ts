@@ -9,6 +9,7 @@ import {
   type InjectionConfig,
   InjectionConfigError,
   type InterceptionMode,
+  overlaidProxyConfig,
   type ProxyConfig,
   type ResourceRequirements,
 } from './config.ts';
@@ -124,7 +125,8 @@ export function readSettings(annotations: Annotations, config: InjectionConfig):
   const flag = (name: string, otherwise: boolean) => readFlag(annotations[name]) ?? otherwise;
   const whole = (name: string, otherwise: number) => (annotations[name] ? Number(annotations[name]) : otherwise);
 
-  const overlaid = overlayProxyConfig(config.mesh.defaultConfig, annotations['proxy.istio.io/config']);
+  const annotated = overlayProxyConfig(config.mesh.defaultConfig, annotations['proxy.istio.io/config']);
+  const overlaid = config.workloadConfig ? overlaidProxyConfig(annotated, config.workloadConfig) : annotated;
   const statusPort = whole('status.sidecar.istio.io/port', overlaid.statusPort ?? proxy.statusPort);
   // The agent listens where the probes will ask.
   const proxyConfig = statusPort === (overlaid.statusPort ?? 15_020) ? overlaid : { ...overlaid, statusPort };
@@ -189,7 +191,7 @@ export function readSettings(annotations: Annotations, config: InjectionConfig):
   };
 }
 
-/** The pod's `proxy.istio.io/config` over the mesh's default; `proxyMetadata` merges, every other field is replaced. */
+/** The pod's `proxy.istio.io/config` over the mesh's default. */
 function overlayProxyConfig(base: ProxyConfig, text: string | undefined): ProxyConfig {
   if (text === undefined) return base;
   const where = 'annotation proxy.istio.io/config';
@@ -207,9 +209,7 @@ function overlayProxyConfig(base: ProxyConfig, text: string | undefined): ProxyC
     if (error instanceof InjectionConfigError) throw new InjectionError(error.message);
     throw error;
   }
-  const own = overlay as ProxyConfig;
-  const proxyMetadata = { ...base.proxyMetadata, ...own.proxyMetadata };
-  return { ...base, ...own, ...(Object.keys(proxyMetadata).length > 0 ? { proxyMetadata } : {}) };
+  return overlaidProxyConfig(base, overlay as ProxyConfig);
 }
 
 /** Requests and limits come wholly from the annotations as soon as one is there (Istio's template `resources`). */

@@ -130,6 +130,14 @@ export interface InjectionConfig {
   initResources: ResourceRequirements;
   proxy: ProxyValues;
   mesh: MeshConfig & { defaultConfig: ProxyConfig };
+  /** Of the pod that is asked about, over its annotation `proxy.istio.io/config`. */
+  workloadConfig?: ProxyConfig;
+}
+
+/** `proxyMetadata` merges, every other field is replaced. */
+export function overlaidProxyConfig(base: ProxyConfig, own: ProxyConfig): ProxyConfig {
+  const proxyMetadata = { ...base.proxyMetadata, ...own.proxyMetadata };
+  return { ...base, ...own, ...(Object.keys(proxyMetadata).length > 0 ? { proxyMetadata } : {}) };
 }
 
 /** `global.proxy` with every default filled in. */

@@ -251,3 +251,14 @@ test('whatever is called a pod: injected, or refused with a reason', (t) => {
     { numRuns: 500 },
   );
 });
+
+test('what a ProxyConfig says of a workload lies over the pod’s own annotation', (t) => {
+  const pod = {
+    metadata: { annotations: { 'proxy.istio.io/config': 'concurrency: 3\nproxyMetadata: {A: pod, B: pod}' } },
+    spec: { containers: [{ name: 'app' }] },
+  };
+  const own = { ...config, workloadConfig: { concurrency: 1, proxyMetadata: { B: 'chosen' } } };
+  const env = new Map(proxyOf(inject({ pod, namespace: 'shop' }, own)).env?.map(({ name, value }) => [name, value]));
+  t.is(JSON.parse(env.get('PROXY_CONFIG') ?? '{}').concurrency, 1);
+  t.deepEqual([env.get('A'), env.get('B')], ['pod', 'chosen']);
+});

@@ -8,11 +8,14 @@ import { patchOf } from './patch.ts';
 import { InjectionError, readPod } from './pod.ts';
 import type { AdmissionRequest, AdmissionResponse } from './review.ts';
 
+/** What injection goes by for a pod of a namespace with these labels. */
+export type ConfigFor = (namespace: string, labels: Readonly<Record<string, string>>) => InjectionConfig;
+
 /** Never throws; an injection that fails refuses the pod, since one without its proxy would be out of the mesh unnoticed. */
 export function reviewInjection(
   request: AdmissionRequest,
   environment: Readonly<Record<string, string>>,
-  config: () => InjectionConfig,
+  config: ConfigFor,
   counters: WebhookCounters,
   log: WebhookLog,
 ): AdmissionResponse {
@@ -21,7 +24,7 @@ export function reviewInjection(
   try {
     const pod = readPod(request.object);
     const name = pod.metadata?.name ?? `${pod.metadata?.generateName ?? ''}?`;
-    const settings = config();
+    const settings = config(pod.metadata?.namespace ?? namespace, pod.metadata?.labels ?? {});
     // The API server asks only where the namespace selectors of the webhook say so; asking again would break revision tags.
     const decision = decide(
       {

@@ -1,9 +1,8 @@
 /** The webhooks' HTTPS server, port 15017 of the control plane. */
 import { createSecureContext } from 'node:tls';
 import fastify, { type FastifyInstance } from 'fastify';
-import type { InjectionConfig } from './config.ts';
 import { WebhookCounters } from './counters.ts';
-import { reviewInjection } from './injection-review.ts';
+import { type ConfigFor, reviewInjection } from './injection-review.ts';
 import type { WebhookLog } from './log.ts';
 import { environmentOfPath } from './path-environment.ts';
 import { answer, ReviewError, readReview } from './review.ts';
@@ -20,7 +19,7 @@ export interface WebhookServerOptions {
   /** Asked at every new connection: a renewed certificate is served from then on, open connections stay. */
   tls: () => ServingCertificate;
   /** Asked at every injection. May throw: the pod is then refused with that message. */
-  config: () => InjectionConfig;
+  config: ConfigFor;
   /** Asked about every resource that is acceptable; nothing unless told. */
   advise?: Advise;
   log: WebhookLog;
@@ -96,7 +95,7 @@ export function createWebhookServer({
 
 function addRoutes(
   app: FastifyInstance,
-  config: () => InjectionConfig,
+  config: ConfigFor,
   advise: Advise | undefined,
   counters: WebhookCounters,
   log: WebhookLog,

@@ -13,6 +13,7 @@ import type { DestinationRule } from '../../api/istio/destination-rule.ts';
 import type { EnvoyFilter } from '../../api/istio/envoy-filter.ts';
 import type { Gateway } from '../../api/istio/gateway.ts';
 import type { PeerAuthentication } from '../../api/istio/peer-authentication.ts';
+import type { ProxyConfig } from '../../api/istio/proxy-config.ts';
 import type { RequestAuthentication } from '../../api/istio/request-authentication.ts';
 import type { ServiceEntry } from '../../api/istio/service-entry.ts';
 import type { Sidecar } from '../../api/istio/sidecar.ts';
@@ -114,6 +115,8 @@ export interface MeshObjects {
   telemetries: ByKey<Telemetry>;
   envoyFilters: ByKey<EnvoyFilter>;
   wasmPlugins: ByKey<WasmPlugin>;
+  /** Read where a proxy is injected. */
+  proxyConfigs: ByKey<ProxyConfig>;
   /** Of the Kubernetes Gateway API; by name. */
   gatewayClasses: ByKey<GatewayClass>;
   kubernetesGateways: ByKey<KubernetesGateway>;
@@ -150,6 +153,7 @@ export const noObjects: MeshObjects = {
   telemetries: new Map(),
   envoyFilters: new Map(),
   wasmPlugins: new Map(),
+  proxyConfigs: new Map(),
   gatewayClasses: new Map(),
   kubernetesGateways: new Map(),
   httpRoutes: new Map(),

@@ -64,6 +64,7 @@ const storedKinds: { readonly [kind: string]: StoredKind } = {
   Telemetry: istio('telemetries'),
   EnvoyFilter: istio('envoyFilters'),
   WasmPlugin: istio('wasmPlugins'),
+  ProxyConfig: istio('proxyConfigs'),
   GatewayClass: gatewayApi('gatewayClasses'),
   [`Gateway.${gatewayGroup}`]: gatewayApi('kubernetesGateways'),
   HTTPRoute: gatewayApi('httpRoutes'),
