@@ -11,7 +11,8 @@ import { isConflict, isNotFound } from '../../kube/error.ts';
 import { Informer } from '../../kube/informer.ts';
 import { type ApiObject, deployments, keyOf, type Resource, serviceAccounts, services } from '../../kube/object.ts';
 import { WorkQueue } from '../../kube/work-queue.ts';
-import { defaultClassName } from '../gateway-api/gateways.ts';
+import { fails } from '../gateway-api/condition.ts';
+import { defaultClassName, type OwnGateway } from '../gateway-api/gateways.ts';
 import { controllerName } from '../gateway-api/view.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { Mesh } from '../serve/mesh.ts';
@@ -164,7 +165,20 @@ function tableOf({ objects }: Snapshot, kind: string): ReadonlyMap<string, unkno
   return tables[kind];
 }
 
-function* statuses(client: KubeClient, { objects, gatewayApi }: Snapshot): Generator<[string, Wanted]> {
+/** An address alone takes no traffic: without a pod that is ready, a Gateway is not programmed yet. */
+function withReadiness(own: OwnGateway, { serviceByHost, domain, endpoints }: Snapshot): OwnGateway {
+  const { namespace } = own.workloads;
+  const service = own.deployment && serviceByHost.get(`${own.deployment}.${namespace}.svc.${domain}`);
+  if (!service || service.ports.some((port) => endpoints(service, port).length > 0)) return own;
+  const pending = fails('Programmed', 'Pending', `no pod of Service "${namespace}/${own.deployment}" is ready yet`);
+  return {
+    ...own,
+    conditions: own.conditions.map((fact) => (fact.type === 'Programmed' && fact.status === 'True' ? pending : fact)),
+  };
+}
+
+function* statuses(client: KubeClient, snapshot: Snapshot): Generator<[string, Wanted]> {
+  const { objects, gatewayApi } = snapshot;
   const { GatewayClass: classes, Gateway: gateways, BackendTLSPolicy: policies } = gatewayApiResources;
   const { ownGateways, attachedRoutes } = gatewayApi;
   for (const name of gatewayApi.classes) {
@@ -175,7 +189,8 @@ function* statuses(client: KubeClient, { objects, gatewayApi }: Snapshot): Gener
       wantedStatus(client, classes, undefined, name, `${uid} ${generation}`, status),
     ];
   }
-  for (const own of ownGateways) {
+  for (const each of ownGateways) {
+    const own = withReadiness(each, snapshot);
     const { namespace = '', name = '', uid, generation } = own.gateway.metadata;
     const counts = own.listeners.map(
       ({ listener }) => attachedRoutes.get(`${namespace}/${name}/${listener.name}`) ?? 0,
