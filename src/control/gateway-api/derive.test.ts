@@ -143,6 +143,16 @@ spec: {from: [{group: ${group}, kind: HTTPRoute, namespace: shop}], to: [{group:
   );
 });
 
+test('callers in the mesh need no grant', (t) => {
+  const says = routeSays(
+    route(
+      'other/cart',
+      '{parentRefs: [{group: "", kind: Service, name: cart, namespace: shop}], rules: [{backendRefs: [{name: cart, namespace: shop, port: 80}]}]}',
+    ),
+  );
+  t.deepEqual(says, [['Accepted=True Accepted', 'ResolvedRefs=True ResolvedRefs']]);
+});
+
 test('listeners: protocol, kinds, certificates, conflicts', (t) => {
   const well = [
     'Accepted=True Accepted',

@@ -91,15 +91,16 @@ export function derive(
   const attached = all
     .map((route): AttachedRoute => ({ route, attachments: attachmentsOf(view, route, byGateway) }))
     .filter(({ attachments }) => attachments.length > 0);
-  const rules = new Map<HttpRouteResource | GrpcRouteResource, Rules>();
-  for (const { route } of attached)
-    if (route.kind === 'HTTPRoute' || route.kind === 'GRPCRoute') rules.set(route, httpRules(view, route));
+  // Callers in the mesh may send to any Service anyway: a route for them needs no grant (GEP-1426).
+  const meshView: View = { ...view, grants: { allows: () => true } };
+  const rules = rulesFrom(view, attached, ({ listeners }) => listeners.length > 0);
+  const meshRules = rulesFrom(meshView, attached, ({ service }) => service !== null);
   return {
     gateways: kept(gateways.flatMap(istioGateways), previous?.gateways),
     virtualServices: kept(
       [
         ...gateways.flatMap((gateway) => gatewayVirtualServices(view, gateway, attached, rules)),
-        ...meshVirtualServices(view, attached, rules),
+        ...meshVirtualServices(meshView, attached, meshRules),
       ],
       previous?.virtualServices,
     ),
@@ -107,13 +108,13 @@ export function derive(
     classes: ownClasses(view).map(({ metadata }) => metadata.name ?? ''),
     ownGateways: gateways,
     attachedRoutes: countByListener(attached),
-    routes: attached.map(({ route, attachments }) => {
-      const resolved = faultOf(view, route, rules) ?? holds('ResolvedRefs');
-      return {
-        route,
-        parents: attachments.map(({ parent, accepted }) => ({ parent, conditions: [accepted, resolved] })),
-      };
-    }),
+    routes: attached.map(({ route, attachments }) => ({
+      route,
+      parents: attachments.map(({ parent, accepted, service }) => {
+        const fault = service === null ? faultOf(view, route, rules) : faultOf(meshView, route, meshRules);
+        return { parent, conditions: [accepted, fault ?? holds('ResolvedRefs')] };
+      }),
+    })),
     policies: tls.policies.map(({ policy, hosts, conditions }) => ({
       policy,
       ancestors: ancestorsOf(view, attached, hosts),
@@ -122,12 +123,28 @@ export function derive(
   };
 }
 
+type RulesOf = ReadonlyMap<HttpRouteResource | GrpcRouteResource, Rules>;
+
+function rulesFrom(
+  view: View,
+  attached: readonly AttachedRoute[],
+  concerns: (attachment: AttachedRoute['attachments'][number]) => boolean,
+): RulesOf {
+  const rules = new Map<HttpRouteResource | GrpcRouteResource, Rules>();
+  for (const { route, attachments } of attached)
+    if ((route.kind === 'HTTPRoute' || route.kind === 'GRPCRoute') && attachments.some(concerns))
+      rules.set(route, httpRules(view, route));
+  return rules;
+}
+
 function faultOf(
   view: View,
   route: RouteResource,
   rules: ReadonlyMap<HttpRouteResource | GrpcRouteResource, Rules>,
 ): Fact | null {
-  if (route.kind === 'HTTPRoute' || route.kind === 'GRPCRoute') return rules.get(route)?.fault ?? null;
+  // A parent that the route is not attached to is told of its references all the same.
+  if (route.kind === 'HTTPRoute' || route.kind === 'GRPCRoute')
+    return (rules.get(route) ?? httpRules(view, route)).fault;
   for (const rule of route.spec.rules ?? [])
     for (const reference of rule.backendRefs ?? []) {
       const { fault } = backendOf(view, reference, route);

@@ -40,7 +40,6 @@ export const supportedFeatures: readonly string[] = [
   'HTTPRouteRetryConnectionError',
   'HTTPRouteSchemeRedirect',
   'Mesh',
-  'MeshClusterIPMatching',
   'MeshConsumerRoute',
   'MeshHTTPRouteBackendRequestHeaderModification',
   'MeshHTTPRouteNamedRouteRule',

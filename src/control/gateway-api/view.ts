@@ -10,7 +10,7 @@ export const controllerName = 'istio.io/gateway-controller';
 export interface View {
   readonly objects: MeshObjects;
   readonly serviceByHost: ReadonlyMap<string, Service>;
-  readonly grants: Grants;
+  readonly grants: Pick<Grants, 'allows'>;
   /** See `BackendTls`. */
   readonly unreachable: ReadonlySet<string>;
 }
