@@ -10,6 +10,14 @@ const managedValue = 'istio.io-gateway-controller';
 /** For readiness; nothing of the Gateway's own is there. */
 const statusPort = { name: 'status-port', port: 15_021, targetPort: 15_021, protocol: 'TCP' as const };
 
+/** Asked every second until the proxy is ready (Istio's template does so too), or its Service would have no endpoint for many. */
+const startupProbe = {
+  httpGet: { path: '/healthz/ready', port: statusPort.port },
+  periodSeconds: 1,
+  timeoutSeconds: 1,
+  failureThreshold: 60,
+};
+
 /** @param name of all three */
 export function workloadsOf(gateway: KubernetesGateway, name: string, revision: string): ApiObject[] {
   const { namespace, name: gatewayName = '', uid = '' } = gateway.metadata;
@@ -53,7 +61,7 @@ export function workloadsOf(gateway: KubernetesGateway, name: string, revision: 
           },
           annotations: { ...infrastructure?.annotations, 'inject.istio.io/templates': 'gateway' },
         },
-        spec: { serviceAccountName: name, containers: [{ name: 'istio-proxy', image: 'auto' }] },
+        spec: { serviceAccountName: name, containers: [{ name: 'istio-proxy', image: 'auto', startupProbe }] },
       },
     },
   };
