@@ -38,10 +38,25 @@ export interface LoadBalancer {
 }
 
 /**
+ * An address is told before kube-proxy has its rules. A SYN that comes in between would be lost, and with it all that are sent again, which
+ * the kernel takes for the same connection; it is refused, as a load balancer without a backend does.
+ */
+async function refuseUnserved(cluster: Cluster): Promise<void> {
+  for (const node of cluster.nodes)
+    for (const chain of ['OUTPUT', 'FORWARD']) {
+      const rule = [chain, '-d', addresses.balancers, '-p', 'tcp', '-j', 'REJECT', '--reject-with', 'tcp-reset'];
+      if ((await cluster.nodeExec(node, ['iptables', '-w', '-C', ...rule])).code === 0) continue;
+      const { code, stderr } = await cluster.nodeExec(node, ['iptables', '-w', '-A', ...rule]);
+      if (code !== 0) throw new Error(`node ${node}: iptables -A ${rule.join(' ')}: ${stderr.trim()}`);
+    }
+}
+
+/**
  * Stands in for a cloud's load balancer: gives every Service of type LoadBalancer an address in `status.loadBalancer`, which is all that
  * is needed where kube-proxy answers for the address on every node and in every pod ("--proxy-mode iptables", rules for load balancers).
  */
 export async function startLoadBalancer(cluster: Cluster, progress: (line: string) => void): Promise<LoadBalancer> {
+  if (cluster.provider === 'local') await refuseUnserved(cluster);
   const client = await connect({ kubeconfig: cluster.kubeconfig, userAgent: 'lateen-conformance' });
   const claims = new Informer(client, services, {
     project: (service): Claim => ({
