@@ -12,6 +12,7 @@ export const supportedFeatures: readonly string[] = [
   'GatewayHTTPListenerIsolation',
   'GatewayInfrastructure',
   'GatewayPort8080',
+  'GatewayStaticAddresses',
   'HTTPRoute',
   'HTTPRoute303RedirectStatusCode',
   'HTTPRoute307RedirectStatusCode',

@@ -70,14 +70,14 @@ function evaluated(view: View, gateway: KubernetesGateway): OwnGateway {
   const programmed =
     accepted.status === 'False'
       ? fails('Programmed', 'Invalid', 'the Gateway is not accepted')
-      : found.length === 0
-        ? fails(
-            'Programmed',
-            'AddressNotAssigned',
-            noAddress(workloads.namespace, deployment ?? host, service !== undefined),
-          )
-        : missing.length > 0
-          ? fails('Programmed', 'AddressNotUsable', `not assigned: ${missing.join(', ')}`)
+      : missing.length > 0
+        ? fails('Programmed', 'AddressNotUsable', `not assigned: ${missing.join(', ')}`)
+        : found.length === 0
+          ? fails(
+              'Programmed',
+              'AddressNotAssigned',
+              noAddress(workloads.namespace, deployment ?? host, service !== undefined),
+            )
           : holds('Programmed');
   return { gateway, listeners, workloads, deployment, addresses: found, conditions: [accepted, programmed] };
 }
