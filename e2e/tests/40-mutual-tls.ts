@@ -32,6 +32,22 @@ test.serial('under STRICT a plaintext caller outside the mesh is refused, and th
   t.is((await curlFrom(await meshClient(), url)).status, 200);
 });
 
+test.serial('HTTP/2 without TLS, as gRPC speaks it, goes through both proxies as HTTP/2', async (t) => {
+  const server = sample('http2/http2.yaml');
+  await apply(server, { namespace });
+  await podsReady(namespace, 'app=http2');
+  const client = await meshClient();
+  const answer = await waitFor(
+    async () => {
+      const seen = await curlFrom(client, 'http://http2:9090/', { args: ['--http2-prior-knowledge'] });
+      return seen.status === 200 && seen;
+    },
+    { what: 'an answer of the HTTP/2 server' },
+  );
+  t.regex(answer.body, /^HTTP\/2\.0 from .*URI=spiffe:\/\/cluster\.local\/ns\/default\/sa\/curl/);
+  await remove(server, { namespace });
+});
+
 test.serial("the kubelet's probes still pass under STRICT", async (t) => {
   await apply(probes, { namespace });
   const [pod] = await podsReady(namespace, 'app=probed');
