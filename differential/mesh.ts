@@ -2,13 +2,14 @@
 import { bookinfo } from './mesh/cases/bookinfo.ts';
 import { gatewayApi } from './mesh/cases/gateway-api.ts';
 import { gateways } from './mesh/cases/gateways.ts';
+import { locality } from './mesh/cases/locality.ts';
 import { routing } from './mesh/cases/routing.ts';
 import { scoping } from './mesh/cases/scoping.ts';
 import { traffic } from './mesh/cases/traffic.ts';
 import { runMesh } from './mesh/run.ts';
 
 const only = process.argv.slice(2);
-const cases = [...routing, ...traffic, ...gateways, ...gatewayApi, ...scoping, ...bookinfo].filter(
+const cases = [...routing, ...traffic, ...locality, ...gateways, ...gatewayApi, ...scoping, ...bookinfo].filter(
   ({ name }) => only.length === 0 || only.some((text) => name.includes(text)),
 );
 const outcomes = await runMesh(cases);

@@ -56,6 +56,8 @@ export async function caseConfig(
       renamed({
         ...given,
         type: 'STATIC',
+        // An ejection counts for the next request; Envoy else gathers what changes within a second.
+        common_lb_config: { ...(given.common_lb_config as JsonObject | undefined), update_merge_window: '0s' },
         ...(isOriginal && { lb_policy: 'ROUND_ROBIN' }),
         ...(load && { load_assignment: load }),
       }) as JsonObject,

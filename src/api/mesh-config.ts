@@ -1,4 +1,5 @@
 /** MeshConfig: what holds for the whole mesh (the key `mesh` of ConfigMap `istio`). https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/ */
+import { localityLbSetting } from './istio/destination-rule.ts';
 import { httpRetry } from './istio/virtual-service.ts';
 import { duration, looseDuration } from './schema/duration.ts';
 import {
@@ -78,7 +79,7 @@ export const meshConfig = object(
     ingressControllerMode: enumOf(['UNSPECIFIED', 'OFF', 'DEFAULT', 'STRICT']),
     ingressSelector: text,
     ingressService: text,
-    localityLbSetting: anything(),
+    localityLbSetting,
     meshMTLS: object({ minProtocolVersion: enumOf(['TLS_AUTO', 'TLSV1_2', 'TLSV1_3']) }, { unlisted: 'warn' }),
     outboundTrafficPolicy: object({ mode: enumOf(['REGISTRY_ONLY', 'ALLOW_ANY']) }),
     pathNormalization: object({
@@ -129,6 +130,7 @@ const meshDefaults = {
   ingressControllerMode: 'STRICT',
   ingressSelector: 'ingressgateway',
   ingressService: 'istio-ingressgateway',
+  localityLbSetting: { enabled: true },
   outboundTrafficPolicy: { mode: 'ALLOW_ANY' },
   pathNormalization: { normalization: 'BASE' },
   protocolDetectionTimeout: '0s',

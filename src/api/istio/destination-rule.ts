@@ -81,6 +81,12 @@ const localityFields = {
   failoverPriority: texts,
 };
 
+/** Also the mesh's (MeshConfig). */
+export const localityLbSetting = object({
+  distribute: array(object({ from: text, to: map(uint32()) })),
+  ...localityFields,
+});
+
 const loadBalancer = object(
   {
     backendUtilization: object({
@@ -91,7 +97,7 @@ const loadBalancer = object(
       weightUpdatePeriod: looseDuration(),
     }),
     consistentHash,
-    localityLbSetting: object({ distribute: array(object({ from: text, to: map(uint32()) })), ...localityFields }),
+    localityLbSetting,
     simple: enumOf(['UNSPECIFIED', 'LEAST_CONN', 'RANDOM', 'PASSTHROUGH', 'ROUND_ROBIN', 'LEAST_REQUEST']),
     warmup: object({
       aggression: nullable(double({ minimum: 0 })),
@@ -164,6 +170,7 @@ const spec = object({
 export type ConnectionPoolSettings = Infer<typeof connectionPool>;
 export type ConsistentHashLb = Infer<typeof consistentHash>;
 export type LoadBalancerSettings = Infer<typeof loadBalancer>;
+export type LocalityLbSetting = Infer<typeof localityLbSetting>;
 export type OutlierDetection = Infer<typeof outlierDetection>;
 export type ClientTlsSettings = Infer<typeof tls>;
 export type PortTrafficPolicy = Infer<typeof portTrafficPolicy>;

@@ -248,6 +248,7 @@ function supposed(namespace: string, name: string, labels: Readonly<Record<strin
     owner: name,
     meshed: true,
     locality: { region: '', zone: '', subzone: '' },
+    node: '',
     ports: {},
     identity: '',
   };

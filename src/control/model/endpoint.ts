@@ -3,7 +3,7 @@ import type { WorkloadEntry } from '../../api/istio/workload-entry.ts';
 import type { EndpointSliceObject } from './objects.ts';
 import { compare, type Labels, matchesLabels } from './selector.ts';
 import type { Service, ServicePort } from './service.ts';
-import { type Locality, nowhere, type Workload } from './workload.ts';
+import { type Locality, localityNamed, nowhere, type Workload } from './workload.ts';
 
 export interface Endpoint {
   readonly address: string;
@@ -11,6 +11,10 @@ export interface Endpoint {
   readonly labels: Labels;
   readonly meshed: boolean;
   readonly locality: Locality;
+  /** The Kubernetes node that it runs on; '' when unknown. */
+  readonly node: string;
+  /** As its WorkloadEntry or ServiceEntry names it; pods have a label for it. */
+  readonly network: string;
   readonly workload: string;
   readonly serviceAccount: string;
   readonly namespace: string;
@@ -37,7 +41,9 @@ export function endpointsOf(service: Service, port: ServicePort, sources: Endpoi
       port: fixed.ports[port.name] ?? Number(port.target),
       labels: fixed.labels,
       meshed: !service.external && fixed.labels['security.istio.io/tlsMode'] === 'istio',
-      locality: nowhere,
+      locality: fixed.locality,
+      node: '',
+      network: fixed.network,
       workload: '',
       serviceAccount: fixed.serviceAccount,
       namespace: service.namespace,
@@ -62,13 +68,14 @@ function ofEntry({ metadata, spec }: WorkloadEntry, service: Service, port: Serv
   const labels = { ...metadata.labels, ...spec.labels };
   if (namespace !== service.namespace || !spec.address || !matchesLabels(service.selector ?? {}, labels)) return null;
   const target = Number(port.target);
-  const [region = '', zone = '', subzone = ''] = (spec.locality ?? '').split('/');
   return {
     address: spec.address,
     port: spec.ports?.[port.name] ?? (Number.isNaN(target) ? port.port : target),
     labels,
     meshed: labels['security.istio.io/tlsMode'] === 'istio',
-    locality: spec.locality ? { region, zone, subzone } : nowhere,
+    locality: localityNamed(spec.locality),
+    node: '',
+    network: spec.network ?? '',
     workload: '',
     serviceAccount: spec.serviceAccount ?? '',
     namespace,
@@ -103,6 +110,8 @@ function ofWorkload(workload: Workload, address: string, port: number): Endpoint
     labels: workload.labels,
     meshed: workload.meshed,
     locality: workload.locality,
+    node: workload.node,
+    network: '',
     workload: workload.identity,
     serviceAccount: workload.serviceAccount,
     namespace: workload.namespace,
@@ -118,6 +127,8 @@ function unknownAt(service: Service, address: string, port: number): Endpoint {
     labels: {},
     meshed: false,
     locality: nowhere,
+    node: '',
+    network: '',
     workload: '',
     serviceAccount: '',
     namespace: service.namespace,

@@ -3,6 +3,7 @@ import type { ServiceEntry } from '../../api/istio/service-entry.ts';
 import type { ServiceObject } from './objects.ts';
 import { type Protocol, protocolNamed, protocolOf } from './protocol.ts';
 import type { Labels } from './selector.ts';
+import { type Locality, localityNamed, nowhere } from './workload.ts';
 
 /** How the addresses behind a service are found: by EDS, by DNS, or taken from the caller's own destination. */
 export type Resolution = 'endpoints' | 'dns' | 'passthrough';
@@ -38,6 +39,8 @@ export interface Service {
     labels: Labels;
     weight: number;
     serviceAccount: string;
+    locality: Locality;
+    network: string;
   }>;
   readonly subjectAltNames: readonly string[];
   /** API path of the resource behind it. */
@@ -49,6 +52,10 @@ const list = (text: string | undefined) =>
     .split(',')
     .map((part) => part.trim())
     .filter(Boolean);
+
+const alone = (address: string): Service['fixedEndpoints'][number] => ({
+  ...{ address, ports: {}, labels: {}, weight: 1, serviceAccount: '', locality: nowhere, network: '' },
+});
 
 export function fromService(object: ServiceObject, domain: string): Service {
   const { name = '', namespace = '', annotations } = object.metadata;
@@ -75,10 +82,7 @@ export function fromService(object: ServiceObject, domain: string): Service {
     publishNotReady: spec.publishNotReadyAddresses === true,
     external,
     native: true,
-    fixedEndpoints:
-      external && spec.externalName
-        ? [{ address: spec.externalName, ports: {}, labels: {}, weight: 1, serviceAccount: '' }]
-        : [],
+    fixedEndpoints: external && spec.externalName ? [alone(spec.externalName)] : [],
     subjectAltNames: [],
     origin: `/api/v1/namespaces/${namespace}/services/${name}`,
   };
@@ -119,7 +123,9 @@ export function fromServiceEntry(object: ServiceEntry): Service[] {
         labels: endpoint.labels ?? {},
         weight: endpoint.weight || 1,
         serviceAccount: endpoint.serviceAccount ?? '',
-      })) ?? (resolution === 'dns' ? [{ address: host, ports: {}, labels: {}, weight: 1, serviceAccount: '' }] : []),
+        locality: localityNamed(endpoint.locality),
+        network: endpoint.network ?? '',
+      })) ?? (resolution === 'dns' ? [alone(host)] : []),
     subjectAltNames: spec.subjectAltNames ?? [],
     origin: `/apis/networking.istio.io/v1/namespaces/${namespace}/serviceentries/${name}`,
   }));

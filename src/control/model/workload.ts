@@ -10,6 +10,13 @@ export interface Locality {
 
 export const nowhere: Locality = { region: '', zone: '', subzone: '' };
 
+/** `region/zone/subzone`, as WorkloadEntries and the endpoints of ServiceEntries give it. */
+export function localityNamed(text: string | undefined): Locality {
+  if (!text) return nowhere;
+  const [region = '', zone = '', subzone = ''] = text.split('/');
+  return { region, zone, subzone };
+}
+
 export interface Workload {
   readonly name: string;
   readonly namespace: string;
@@ -21,6 +28,8 @@ export interface Workload {
   /** True when its label says that a proxy of the mesh takes its traffic. */
   readonly meshed: boolean;
   readonly locality: Locality;
+  /** The name of the Kubernetes node that it runs on. */
+  readonly node: string;
   /** Named container ports. */
   readonly ports: Readonly<Record<string, number>>;
   /** Istio's endpoint metadata: `name;namespace;canonical name;canonical revision;cluster`. */
@@ -62,6 +71,7 @@ export function workloadOf(pod: PodObject, node: NodeObject | undefined, cluster
     owner,
     meshed: labels['security.istio.io/tlsMode'] === 'istio',
     locality: localityOf(node),
+    node: pod.spec.nodeName ?? '',
     ports,
     identity: [owner, namespace, canonicalName(labels, owner), canonicalRevision(labels), clusterId].join(';'),
   };

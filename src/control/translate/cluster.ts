@@ -22,6 +22,7 @@ import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstre
 import type { Resolution, Service, ServicePort } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { assignment, takesMutualTls } from './endpoints.ts';
+import { localityPolicy, type Whereabouts, weighsLocalities } from './locality.ts';
 import { Memo } from './memo.ts';
 import { any, duration, milliseconds, socketAddress } from './message.ts';
 import {
@@ -44,30 +45,41 @@ type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, Cluster>;
 const unlimited = 4_294_967_295;
 
 /** A service's port, and one more cluster for each subset that its DestinationRule names. */
-export function outboundClusters(
-  snapshot: Snapshot,
-  scope: Pick<Scope, 'namespace' | 'kind'>,
-  service: Service,
-): readonly Cluster[] {
+export function outboundClusters(snapshot: Snapshot, scope: Scope, service: Service): readonly Cluster[] {
   const rule = destinationRuleOf(snapshot, service, scope.namespace);
   const resolution = resolutionFor(scope.kind, service);
   const inMessage = resolution === 'endpoints' ? [] : service.ports.map((port) => snapshot.endpoints(service, port));
   return outboundMemo.get(
     service,
-    `${resolution} ${rule?.metadata.namespace}/${rule?.metadata.name}`,
+    `${resolution} ${rule?.metadata.namespace}/${rule?.metadata.name}${resolution === 'dns' ? localities(snapshot, scope, service, rule) : ''}`,
     [rule, snapshot.mesh, snapshot.identities(service), ...(inMessage.length > 0 ? [snapshot.mtls, ...inMessage] : [])],
     () =>
       service.ports
         .filter(({ protocol }) => protocol !== 'udp')
         .flatMap((port) =>
           [null, ...(rule?.spec.subsets ?? [])].map((subset) =>
-            outbound(snapshot, service, port, subset, rule, resolution),
+            outbound(snapshot, scope, service, port, subset, rule, resolution),
           ),
         ),
   );
 }
 
 const outboundMemo = new Memo<readonly Cluster[]>();
+
+/** What of the caller's whereabouts the endpoints in a cluster's own message go by. */
+function localities(
+  snapshot: Snapshot,
+  scope: Whereabouts,
+  { ports }: Service,
+  rule: ReturnType<typeof destinationRuleOf>,
+): string {
+  const variants = ports.flatMap(({ port }) =>
+    [null, ...(rule?.spec.subsets ?? [])].map(
+      (subset) => localityPolicy(snapshot, policyFor(rule, subset, port), scope)?.variant ?? '',
+    ),
+  );
+  return ` ${variants.join(' ')}`;
+}
 
 /**
  * For a gateway that passes the mesh's own TLS on, told where to by its SNI alone (Istio, AUTO_PASSTHROUGH): named as the SNI, with the
@@ -87,6 +99,8 @@ export function passedOnClusters(snapshot: Snapshot, scope: Scope, service: Serv
             name: dnsSrvName(port.port, subset?.name ?? '', service.host),
             ...discovery(
               snapshot,
+              scope,
+              policy,
               service,
               port,
               subset,
@@ -94,7 +108,7 @@ export function passedOnClusters(snapshot: Snapshot, scope: Scope, service: Serv
               resolution,
             ),
             ...pool(policy, snapshot.mesh.connectTimeout),
-            ...balancing({ ...policy, loadBalancer: { simple: policy.loadBalancer?.simple } }, resolution),
+            ...balancing({ ...policy, loadBalancer: { simple: policy.loadBalancer?.simple } }, resolution, false),
             metadata: origins(rule, service, subset?.name),
           });
         }),
@@ -112,6 +126,7 @@ export function resolutionFor(kind: Scope['kind'], service: Service): Resolution
 
 function outbound(
   snapshot: Snapshot,
+  scope: Whereabouts,
   service: Service,
   port: ServicePort,
   subset: Subset | null,
@@ -122,9 +137,9 @@ function outbound(
   const policy = policyFor(rule, subset, port.port);
   const init: ClusterInit = {
     name,
-    ...discovery(snapshot, service, port, subset, name, resolution),
+    ...discovery(snapshot, scope, policy, service, port, subset, name, resolution),
     ...pool(policy, snapshot.mesh.connectTimeout),
-    ...balancing(policy, resolution),
+    ...balancing(policy, resolution, weighsLocalities(policy, snapshot.mesh)),
     ...transport(snapshot, service, port, subset, policy, resolution),
     metadata: origins(rule, service, subset?.name),
   };
@@ -136,6 +151,8 @@ function outbound(
 
 function discovery(
   snapshot: Snapshot,
+  scope: Whereabouts,
+  policy: Policy,
   service: Service,
   port: ServicePort,
   subset: Subset | null,
@@ -149,7 +166,7 @@ function discovery(
       clusterDiscoveryType: { case: 'type', value: Discovery.STRICT_DNS },
       dnsRefreshRate: duration(snapshot.mesh.dnsRefreshRate),
       respectDnsTtl: true,
-      loadAssignment: assignment(snapshot, service, port, subset, name),
+      loadAssignment: assignment(snapshot, service, port, subset, name, localityPolicy(snapshot, policy, scope)),
     };
   return {
     clusterDiscoveryType: { case: 'type', value: Discovery.EDS },
@@ -197,13 +214,13 @@ function pool({ connectionPool, retryBudget }: Policy, connectTimeout: string): 
   };
 }
 
-function balancing({ loadBalancer, outlierDetection }: Policy, resolution: Resolution): ClusterInit {
-  // Without outlier detection nothing would ever come back from a failover, so Istio switches it off.
+function balancing(
+  { loadBalancer, outlierDetection }: Policy,
+  resolution: Resolution,
+  weighsPlaces: boolean,
+): ClusterInit {
   const common = {
-    localityConfigSpecifier:
-      outlierDetection || loadBalancer?.localityLbSetting?.distribute?.length
-        ? { case: 'localityWeightedLbConfig' as const, value: {} }
-        : undefined,
+    localityConfigSpecifier: weighsPlaces ? { case: 'localityWeightedLbConfig' as const, value: {} } : undefined,
     healthyPanicThreshold: { value: outlierDetection?.minHealthPercent ?? 0 },
   };
   if (resolution === 'passthrough') return {};

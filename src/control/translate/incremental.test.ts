@@ -24,6 +24,16 @@ const portName = fc.constantFrom('http', 'tcp', 'grpc-x', 'https', 'x');
 
 type Table = Exclude<keyof MeshObjects, 'meshConfig' | 'clusterDomain' | 'clusterId'>;
 
+/** Kubernetes' own: two of them in one place. */
+const kubernetesNodes = new Map(
+  Object.entries({ n1: ['r1', 'z1'], n2: ['r2', 'z1'], n3: ['r2', 'z1'] }).map(([name, [region, zone]]) => [
+    name,
+    {
+      metadata: { name, labels: { 'topology.kubernetes.io/region': region, 'topology.kubernetes.io/zone': zone } },
+    },
+  ]),
+);
+
 const host = fc.oneof(
   letter,
   fc.tuple(letter, namespace).map(([name, place]) => `${name}.${place}.svc.cluster.local`),
@@ -49,6 +59,14 @@ const http = fc.array(
   ),
   { minLength: 1, maxLength: 3 },
 );
+const localities = [
+  { enabled: false },
+  { distribute: [{ from: 'r1/*', to: { 'r1/*': 70, 'r2/*': 30 } }] },
+  { failover: [{ from: 'r1', to: 'r2' }] },
+  { failoverPriority: ['topology.kubernetes.io/region', 'version'] },
+  { failoverPriority: ['kubernetes.io/hostname', 'version=v1'] },
+  { failoverPriority: ['app', 'topology.istio.io/network'], failover: [{ from: 'r2', to: 'r3' }] },
+];
 const policy = some(
   fc.record({
     loadBalancer: some(
@@ -57,9 +75,10 @@ const policy = some(
         { consistentHash: { useSourceIp: true } },
         { warmup: { duration: '5s' } },
         { localityLbSetting: { distribute: [{ from: '*', to: { '*': 100 } }] } },
+        ...localities.map((localityLbSetting) => ({ localityLbSetting })),
       ),
     ),
-    outlierDetection: some(fc.constant({ consecutive5xxErrors: 3 })),
+    outlierDetection: fc.option(fc.constant({ consecutive5xxErrors: 3 }), { nil: undefined, freq: 2 }),
     tls: some(fc.constantFrom({ mode: 'DISABLE' }, { mode: 'ISTIO_MUTUAL' })),
     portLevelSettings: some(port.map((number) => [{ port: { number }, loadBalancer: { simple: 'ROUND_ROBIN' } }])),
   }),
@@ -125,6 +144,8 @@ const specs: { readonly [T in Table]?: fc.Arbitrary<object> } = {
     address: fc.constantFrom('192.168.0.1', '192.168.0.2'),
     labels: letter.map((app) => ({ app, version: 'v1' })),
     weight: some(fc.constant(5)),
+    locality: some(fc.constantFrom('r1/z1', 'r3/z1')),
+    network: some(fc.constant('far')),
   }),
   sidecars: fc.record(
     {
@@ -242,6 +263,7 @@ const gatewayApi: typeof specs = {
 /** Not edited: the class, and the Service of the gateway's proxy. */
 const fixed: MeshObjects = {
   ...noObjects,
+  nodes: kubernetesNodes,
   gatewayClasses: new Map([
     [
       'istio',
@@ -282,7 +304,7 @@ const kindOf: { readonly [T in Table]?: readonly [apiVersion: string, kind: stri
 };
 
 interface Edit {
-  readonly table: Table;
+  readonly table: Table | 'meshConfig';
   readonly key: string;
   /** Null takes it away. */
   readonly object: object | null;
@@ -297,15 +319,19 @@ const ofTable = ([table, spec]: [Table, fc.Arbitrary<object>]): fc.Arbitrary<Edi
     return { table, key: `${place}/${name}`, object };
   });
 
-/** A pod of an application, ready or not, in the slice of the Service of its name. */
+/** A pod of an application, ready or not, in the slice of the Service of its name, and another of the namespace beside it. */
 const pod: fc.Arbitrary<Edit[]> = fc
-  .tuple(letter, namespace, version, fc.boolean(), fc.constantFrom('there', 'unready', 'gone'))
-  .map(([name, place, of, meshed, state]) => {
+  .tuple(
+    ...([letter, namespace, version, fc.boolean(), fc.constantFrom('there', 'unready', 'gone')] as const),
+    fc.constantFrom(...kubernetesNodes.keys(), undefined),
+    letter,
+  )
+  .map(([name, place, of, meshed, state, nodeName, other]) => {
     const address = ip(name, place);
     const labels = { app: name, version: of, ...(meshed && { 'security.istio.io/tlsMode': 'istio' }) };
     const object = {
       metadata: { name, namespace: place, labels },
-      spec: { serviceAccountName: name, containers: [] },
+      spec: { serviceAccountName: name, nodeName, containers: [] },
       status: { podIP: address, phase: 'Running' },
     };
     const slice = {
@@ -314,7 +340,10 @@ const pod: fc.Arbitrary<Edit[]> = fc
         addressType: 'IPv4',
         ports: ['http', 'tcp', 'grpc-x', 'https', 'x'].map((each) => ({ name: each, port: 8080 })),
       },
-      endpoints: [{ addresses: [address], conditions: { ready: state === 'there' } }],
+      endpoints: [
+        { addresses: [address], conditions: { ready: state === 'there' } },
+        { addresses: [ip(other, place)], conditions: { ready: true } },
+      ],
     };
     return [
       { table: 'pods', key: `${place}/${name}`, object: state === 'gone' ? null : object },
@@ -322,8 +351,13 @@ const pod: fc.Arbitrary<Edit[]> = fc
     ];
   });
 
+const settings: fc.Arbitrary<Edit[]> = some(fc.constantFrom(...localities)).map((localityLbSetting) => [
+  { table: 'meshConfig', key: '', object: { localityLbSetting } },
+]);
+
 const edit: fc.Arbitrary<Edit[]> = fc.oneof(
   { weight: 3, arbitrary: pod },
+  { weight: 1, arbitrary: settings },
   ...(Object.entries({ ...specs, ...gatewayApi }) as Array<[Table, fc.Arbitrary<object>]>).map((each) => ({
     weight: ['services', 'kubernetesGateways', 'httpRoutes'].includes(each[0]) ? 3 : 1,
     arbitrary: ofTable(each).map((one) => [one]),
@@ -346,6 +380,10 @@ const nodes: ProxyNode[] = [
 function edited(objects: MeshObjects, changes: readonly Edit[]): MeshObjects {
   const next = { ...objects };
   for (const { table, key, object } of changes) {
+    if (table === 'meshConfig') {
+      next.meshConfig = object ?? {};
+      continue;
+    }
     const map = new Map(next[table] as ReadonlyMap<string, unknown>);
     if (object === null) map.delete(key);
     else map.set(key, object);
@@ -416,17 +454,17 @@ test('where nothing but endpoints has changed, putting those in gives what the m
   t.true(shortcuts > 50, `${shortcuts} shortcuts`);
 });
 
-test(`after each of ${edits} edits every proxy is sent what the mesh gives from nothing`, (t) => {
-  const step = fc.tuple(edit, fc.constantFrom(...nodes));
+test(`after each of ${edits} edits proxies are sent what the mesh gives from nothing`, (t) => {
+  const step = fc.tuple(edit, fc.shuffledSubarray(nodes, { minLength: 2, maxLength: 2 }));
   fc.assert(
     fc.property(fc.array(step, { minLength: editsPerMesh, maxLength: editsPerMesh }), (steps) => {
       let objects = fixed;
       let snapshot: Snapshot | null = null;
-      for (const [changes, node] of steps) {
+      for (const [changes, asking] of steps) {
         objects = edited(objects, changes);
         snapshot = buildSnapshot(objects, snapshot);
         const fresh = buildSnapshot(structuredClone(objects), null);
-        t.deepEqual(sent(snapshot, node), sent(fresh, node));
+        for (const node of asking) t.deepEqual(sent(snapshot, node), sent(fresh, node));
       }
     }),
     { numRuns: Math.ceil(edits / editsPerMesh) },

@@ -8,6 +8,7 @@ import type { Service, ServicePort } from '../model/service.ts';
 import { sidecarFor, sidecarKey } from '../model/sidecar-scope.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { type Locality, nowhere, type Workload } from '../model/workload.ts';
+import { comparedLabels, contextOf, labelOf } from './locality.ts';
 
 /** What a proxy says of itself when it connects. */
 export interface ProxyNode {
@@ -24,6 +25,8 @@ export interface Scope {
   readonly labels: Labels;
   readonly serviceAccount: string;
   readonly locality: Locality;
+  /** Of the labels that some `failoverPriority` compares: what the workload has, where it runs included. '' for one that it lacks. */
+  readonly compared: Labels;
   /** Gateways have none. */
   readonly sidecar: Sidecar | null;
   /** Services of which the workload is an endpoint, and the port that it listens on for each of theirs. */
@@ -63,16 +66,23 @@ export function scopeOf(node: ProxyNode, snapshot: Snapshot): Scope {
     ({ service, port, target, endpoint }) => `${service.host}:${port.port}:${target}:${endpoint}`,
   );
   const where = [locality.region, locality.zone, locality.subzone];
+  const told = (field: string) => (typeof node.metadata[field] === 'string' ? node.metadata[field] : '');
+  const placed = { labels, locality, node: workload?.node || told('NODE_NAME'), network: told('NETWORK') };
+  const compared = Object.fromEntries(
+    comparedLabels(snapshot).map((label) => [label, labelOf(placed, label, contextOf(snapshot))]),
+  );
   const key = JSON.stringify([
     kind,
     namespace,
     serviceAccount,
     relevant,
     where,
+    // Among them may be what no other part tells: the node, the network, the hash of a Deployment's template.
+    Object.entries(compared),
     ports,
     sidecarKey({ namespace, sidecar }),
   ]);
-  return { key, kind, namespace, labels, serviceAccount, locality, sidecar, inbound };
+  return { key, kind, namespace, labels, serviceAccount, locality, compared, sidecar, inbound };
 }
 
 function asLabels(value: unknown): Labels {

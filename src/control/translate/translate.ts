@@ -6,15 +6,16 @@ import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/rou
 import type { Service } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { fixedClusters, inboundClusters, outboundClusters, resolutionFor } from './cluster.ts';
-import { assignment, goesByLocality, sharesFrom } from './endpoints.ts';
+import { assignment } from './endpoints.ts';
 import { gatewayResources } from './gateway.ts';
 import { virtualInbound } from './inbound.ts';
+import { localityPolicy } from './locality.ts';
 import { outboundCluster } from './names.ts';
 import { outboundListeners } from './outbound.ts';
 import { type Problem, Problems } from './problem.ts';
 import type { Scope } from './scope.ts';
 import { tailored } from './tailored.ts';
-import { destinationRuleOf } from './traffic-policy.ts';
+import { destinationRuleOf, policyFor } from './traffic-policy.ts';
 import { httpPorts, outboundRouteConfiguration, visibleServices } from './virtual-hosts.ts';
 
 export interface Translation {
@@ -76,15 +77,14 @@ function endpoints(snapshot: Snapshot, scope: Scope): ClusterLoadAssignment[] {
 export function endpointsOf(snapshot: Snapshot, scope: Scope, service: Service): ClusterLoadAssignment[] {
   if (resolutionFor(scope.kind, service) !== 'endpoints') return [];
   const found: ClusterLoadAssignment[] = [];
-  const subsets = destinationRuleOf(snapshot, service, scope.namespace)?.spec.subsets ?? [];
+  const rule = destinationRuleOf(snapshot, service, scope.namespace);
+  const subsets = rule?.spec.subsets ?? [];
   for (const port of service.ports) {
     if (port.protocol === 'udp') continue;
     for (const subset of [null, ...subsets]) {
-      const shares = sharesFrom(snapshot, service, port, subset, scope.namespace, scope.locality);
-      const near = shares !== null || goesByLocality(snapshot, service, port, subset, scope.namespace);
-      const from = near ? scope.locality : null;
+      const locality = localityPolicy(snapshot, policyFor(rule, subset, port.port), scope);
       const name = outboundCluster(port.port, subset?.name ?? '', service.host);
-      found.push(assignment(snapshot, service, port, subset, name, from, shares));
+      found.push(assignment(snapshot, service, port, subset, name, locality));
     }
   }
   return found;
