@@ -30,6 +30,9 @@ export function translate(whole: Snapshot, scope: Scope): Translation {
   const problems = new Problems();
   const snapshot = tailored(whole, scope, problems);
   tellUnsupported(scope, problems);
+  if (scope.capturesDns)
+    for (const entry of snapshot.withoutAddress)
+      problems.add(entry, 'spec.addresses', 'is not set, and no address of 240.240.0.0/16 is left for it: set one');
   const services = visibleServices(snapshot, scope);
   const { connectTimeout } = snapshot.mesh;
   const clusters = fixedClusters(scope.kind, connectTimeout);
