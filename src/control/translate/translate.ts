@@ -3,12 +3,14 @@ import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.j
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import type { NameTable } from '../../xds/gen/istio/networking/nds/v1/nds_pb.js';
 import type { Service } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { fixedClusters, inboundClusters, outboundClusters, resolutionFor } from './cluster.ts';
 import { assignment, goesByLocality, sharesFrom } from './endpoints.ts';
 import { gatewayResources } from './gateway.ts';
 import { virtualInbound } from './inbound.ts';
+import { nameTable } from './name-table.ts';
 import { outboundCluster } from './names.ts';
 import { outboundListeners } from './outbound.ts';
 import { type Problem, Problems } from './problem.ts';
@@ -23,6 +25,8 @@ export interface Translation {
   endpoints: ClusterLoadAssignment[];
   listeners: Listener[];
   routes: RouteConfiguration[];
+  /** One for those who answer DNS, none for others. */
+  nameTables: NameTable[];
   problems: Problem[];
 }
 
@@ -46,7 +50,14 @@ export function translate(whole: Snapshot, scope: Scope): Translation {
     routes = httpPorts(services).map((port) => outboundRouteConfiguration(snapshot, scope, port, problems));
   } else ({ listeners, routes } = gatewayResources(snapshot, scope, problems));
 
-  return { clusters, endpoints: endpoints(snapshot, scope), listeners, routes, problems: problems.list() };
+  return {
+    clusters,
+    endpoints: endpoints(snapshot, scope),
+    listeners,
+    routes,
+    nameTables: scope.capturesDns ? [nameTable(snapshot, scope)] : [],
+    problems: problems.list(),
+  };
 }
 
 /** What a Sidecar asks for and does not get. */
