@@ -1,5 +1,5 @@
 // Makes src/xds/gen/ (TypeScript messages) from Envoy's .proto files, which the npm package @grpc/grpc-js-xds
-// carries, and from src/xds/proto/ (the two small services that Envoy's files do not have).
+// carries, and from src/xds/proto/ (what Envoy's files do not have).
 // Validation options are dropped first: the bundled validate.proto is older than the files that use it,
 // and the checks that matter here are made with better messages when a resource is compiled.
 import { execFileSync } from 'node:child_process';

@@ -4,7 +4,7 @@
  * and `src/main.ts` goes on with what follows `--` in the same process.
  */
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
+import { parseResolvConf } from '../lib/resolv-conf.ts';
 import { applyTables, familiesOf, NetfilterError } from './netfilter.ts';
 import { helpText, type InterceptionOptions, OptionError, readOptions } from './options.ts';
 import { giveUpRoot } from './privileges.ts';
@@ -79,9 +79,7 @@ function cleanUp(options: InterceptionOptions, families: readonly Family[], name
 
 function readNameservers(): string[] {
   try {
-    return Array.from(readFileSync('/etc/resolv.conf', 'utf8').matchAll(/^\s*nameserver\s+(\S+)/gm), ([, server]) =>
-      server.replace(/%.*$/, ''),
-    ).filter((server) => isIP(server) !== 0);
+    return [...parseResolvConf(readFileSync('/etc/resolv.conf', 'utf8')).nameservers];
   } catch (error) {
     throw new NetfilterError(`/etc/resolv.conf cannot be read: ${(error as Error).message}`);
   }

@@ -28,15 +28,29 @@ interface Report {
   after: string;
 }
 
-function run(family: 4 | 6, args: string[]): Promise<Report> {
+interface DnsReport {
+  code: number;
+  answers: Record<string, string>;
+  requests: number;
+  forwarded: number;
+}
+
+function run<R = Report>(family: 4 | 6, args: string[], program = 'redirection', ...apart: string[]): Promise<R> {
   return new Promise((resolve, reject) => {
     execFile(
       'unshare',
-      ['--net', process.execPath, join(import.meta.dirname, 'testing/redirection.ts'), String(family), ...args],
+      [
+        '--net',
+        ...apart,
+        process.execPath,
+        join(import.meta.dirname, `testing/${program}.ts`),
+        String(family),
+        ...args,
+      ],
       { timeout: 60_000 },
       (error, stdout, stderr) => {
         if (error) reject(new Error(`${error.message}\n${stdout}\n${stderr}`));
-        else resolve(JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Report);
+        else resolve(JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as R);
       },
     );
   });
@@ -109,5 +123,37 @@ for (const family of [4, 6] as const) {
     t.is(none.arrivals['application → neighbour'], 'neighbour');
     t.is(none.arrivals['neighbour → application'], 'application');
     t.is(none.arrivals['proxy → application, pod address'], 'inbound');
+  });
+
+  real('questions to the resolvers of resolv.conf are answered by the proxy, whose own are not', async (t) => {
+    const ask = (...more: string[]) =>
+      run<DnsReport>(family, [...everything, '--redirect-dns', ...more], 'dns-redirection', '--mount');
+    const mesh = 'cart A 10.0.0.1';
+    const outside = { name: 'a.org A 9.9.9.9', mesh: 'cart A 9.9.9.9' };
+    const both = (answers: (protocol: string) => Array<[string, string]>) =>
+      Object.fromEntries([...answers('udp'), ...answers('tcp')]);
+    const named = await ask();
+    t.is(named.code, 0);
+    t.deepEqual(
+      named.answers,
+      both((protocol) => [
+        [`application, ${protocol}, a name of the mesh`, mesh],
+        [`application, ${protocol}, another name`, outside.name],
+        // By TCP it is a connection as any other, and goes to 15001, where nobody listens here.
+        [`application, ${protocol}, of another server`, protocol === 'udp' ? outside.mesh : 'ECONNREFUSED'],
+        [`proxy, ${protocol}`, outside.mesh],
+      ]),
+    );
+    t.deepEqual([named.requests, named.forwarded], [4, 2]);
+    const all = await ask('--capture-all-dns');
+    t.deepEqual(
+      all.answers,
+      both((protocol) => [
+        [`application, ${protocol}, a name of the mesh`, mesh],
+        [`application, ${protocol}, another name`, outside.name],
+        [`application, ${protocol}, of another server`, mesh],
+        [`proxy, ${protocol}`, outside.mesh],
+      ]),
+    );
   });
 }

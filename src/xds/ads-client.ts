@@ -69,7 +69,7 @@ export interface AdsTypeState {
 
 export interface AdsClient {
   start(): void;
-  /** Replaces the names asked for of a type. CDS and LDS are asked for as a whole from the start and ignore this. Names no longer asked for
+  /** Replaces the names asked for of a type. NDS is asked for as a whole from the first call on, whatever the names. CDS and LDS are asked for as a whole from the start and ignore this. Names no longer asked for
    * are forgotten without an update. */
   subscribe(type: Exclude<XdsType, 'cluster' | 'listener'>, names: Iterable<string>): void;
   readonly state: AdsState;
@@ -103,6 +103,10 @@ class Client implements AdsClient {
   }
 
   subscribe(type: XdsType, names: Iterable<string>): void {
+    if (type === 'nameTable' && !this.#stores[type].isWhole) {
+      this.#stores[type].isWhole = true;
+      this.#stream?.changeNames(type, [], []);
+    }
     if (isWildcardType(type)) return;
     const { added, dropped } = this.#stores[type].want(names);
     this.#stream?.changeNames(type, added, dropped);
@@ -205,6 +209,6 @@ class Client implements AdsClient {
 
 function stateOf(store: TypeStore): AdsTypeState {
   const { version, accepted, rejected, lastRejection, pending } = store;
-  const subscribed = isWildcardType(store.type) ? ['*'] : [...store.wanted];
+  const subscribed = store.isWhole ? ['*'] : [...store.wanted];
   return { subscribed, pending, count: store.held.size, version, accepted, rejected, lastRejection };
 }

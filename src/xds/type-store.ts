@@ -8,6 +8,8 @@ export class TypeStore {
   readonly type: XdsType;
   /** Names asked for; unused for types that are asked for as a whole. */
   wanted: ReadonlySet<string> = new Set();
+  /** Whether a type that is asked for as a whole is asked for: NDS only by those who answer DNS. */
+  isWhole: boolean;
   /** Version by name of what was accepted and still holds. */
   readonly held = new Map<string, string>();
   /** Names that the server has sent, refused ones too, or called missing. */
@@ -20,14 +22,15 @@ export class TypeStore {
 
   constructor(type: XdsType) {
     this.type = type;
+    this.isWhole = isWildcardType(type) && type !== 'nameTable';
   }
 
   get isSubscribed(): boolean {
-    return isWildcardType(this.type) || this.wanted.size > 0;
+    return this.isWhole || this.wanted.size > 0;
   }
 
   get pending(): string[] {
-    if (isWildcardType(this.type)) return this.hasAnswer ? [] : ['*'];
+    if (isWildcardType(this.type)) return this.hasAnswer || !this.isWhole ? [] : ['*'];
     return [...this.wanted].filter((name) => !this.answered.has(name));
   }
 

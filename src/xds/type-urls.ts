@@ -10,6 +10,9 @@ import { RouteConfigurationSchema } from './gen/envoy/config/route/v3/route_pb.j
 import type { Secret } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { SecretSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 
+import type { NameTable } from './gen/istio/networking/nds/v1/nds_pb.js';
+import { NameTableSchema } from './gen/istio/networking/nds/v1/nds_pb.js';
+
 /** The message of each type. */
 export interface XdsMessages {
   cluster: Cluster;
@@ -17,12 +20,24 @@ export interface XdsMessages {
   listener: Listener;
   route: RouteConfiguration;
   secret: Secret;
+  /** Istio's NDS: one resource for a proxy, all the names that it knows. */
+  nameTable: NameTable;
 }
 
 export type XdsType = keyof XdsMessages;
 
+/** Types that Envoy knows too, of which a data plane's configuration is made. */
+export type EnvoyType = Exclude<XdsType, 'nameTable'>;
+
 /** Make before break: what others refer to is sent, and asked for, first (Envoy, "Eventual consistency considerations"). */
-export const xdsTypes = ['cluster', 'endpoint', 'listener', 'route', 'secret'] as const satisfies readonly XdsType[];
+export const xdsTypes = [
+  'cluster',
+  'endpoint',
+  'listener',
+  'route',
+  'secret',
+  'nameTable',
+] as const satisfies readonly XdsType[];
 
 export const schemas = {
   cluster: ClusterSchema,
@@ -30,6 +45,7 @@ export const schemas = {
   listener: ListenerSchema,
   route: RouteConfigurationSchema,
   secret: SecretSchema,
+  nameTable: NameTableSchema,
 };
 
 export const typeUrls: { readonly [T in XdsType]: string } = {
@@ -38,6 +54,7 @@ export const typeUrls: { readonly [T in XdsType]: string } = {
   listener: `type.googleapis.com/${ListenerSchema.typeName}`,
   route: `type.googleapis.com/${RouteConfigurationSchema.typeName}`,
   secret: `type.googleapis.com/${SecretSchema.typeName}`,
+  nameTable: `type.googleapis.com/${NameTableSchema.typeName}`,
 };
 
 const byUrl = new Map<string, XdsType>(xdsTypes.map((type) => [typeUrls[type], type]));
@@ -45,10 +62,15 @@ const byUrl = new Map<string, XdsType>(xdsTypes.map((type) => [typeUrls[type], t
 /** Null for a type that is not spoken here. */
 export const typeOfUrl = (url: string): XdsType | null => byUrl.get(url) ?? null;
 
-/** CDS and LDS are asked for as a whole; of the others only the names that something refers to. */
-export const isWildcardType = (type: XdsType): boolean => type === 'cluster' || type === 'listener';
+/** CDS, LDS and NDS are asked for as a whole; of the others only the names that something refers to. */
+export const isWildcardType = (type: XdsType): boolean =>
+  type === 'cluster' || type === 'listener' || type === 'nameTable';
+
+/** Istio gives its one table no name. */
+export const nameTableName = 'names';
 
 /** The name by which a resource of the type is asked for. */
 export function nameOf<T extends XdsType>(type: T, message: XdsMessages[T]): string {
+  if (type === 'nameTable') return nameTableName;
   return type === 'endpoint' ? (message as ClusterLoadAssignment).clusterName : (message as { name: string }).name;
 }

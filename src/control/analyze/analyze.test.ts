@@ -400,6 +400,17 @@ spec: {ports: [{name: http, port: 80}]}
 for (const [title, resources, findings] of cases)
   test(title, (t) => t.deepEqual(said(resources).sort(), [...findings].sort()));
 
+test('an entry that has an allocated address needs none, where proxies answer DNS', (t) => {
+  const entry = (resolution: string) =>
+    of(
+      'ServiceEntry',
+      'e',
+      `{hosts: [db.example.com], ports: [{number: 1, name: db, protocol: TCP}], resolution: ${resolution}}`,
+    );
+  t.deepEqual(said(entry('DNS'), { capturesDns: true }), []);
+  t.is(said(entry('NONE'), { capturesDns: true }).length, 1);
+});
+
 test('what cannot be seen is not said to be missing', (t) => {
   const unseen = `${of('VirtualService', 'a', `{hosts: [x], http: ${route('host: x, subset: v1')}}`)}---${of('DestinationRule', 'b', '{host: y}')}---${of('AuthorizationPolicy', 'c', '{selector: {matchLabels: {app: nobody}}, rules: [{}]}', 'security.istio.io/v1')}`;
   t.deepEqual(said(unseen, { isWhole: false, seesSecrets: false }), []);

@@ -70,6 +70,7 @@ export function analyze(objects: Iterable<Analyzed>, options: AnalysisOptions = 
     domain: options.domain ?? 'cluster.local',
     rootNamespace: options.rootNamespace ?? 'istio-system',
     isWhole: options.isWhole ?? true,
+    capturesDns: options.capturesDns ?? false,
     seesSecrets: options.seesSecrets ?? true,
   });
   const found = new Map<string, Finding>();

@@ -35,6 +35,8 @@ const optionsFor = (objects: MeshObjects, rootNamespace: string): AnalysisOption
   domain: objects.clusterDomain,
   rootNamespace,
   seesSecrets: false,
+  // As Istio's analyzer reads it (protocoladdresses.go).
+  capturesDns: objects.meshConfig.defaultConfig?.proxyMetadata?.ISTIO_META_DNS_CAPTURE === 'true',
   without: left,
 });
 

@@ -1,4 +1,5 @@
 /** Services and ServiceEntries: IST0116, IST0118, IST0134, IST0137, IST0150. */
+import { hostsToAllocate } from '../model/address-allocation.ts';
 import { protocolOf } from '../model/protocol.ts';
 import { matchesLabels } from '../model/selector.ts';
 import { nameOf, type Tell } from './finding.ts';
@@ -30,6 +31,7 @@ export function analyzeServices(view: View, tell: Tell): void {
   }
   for (const entry of view.of('ServiceEntry')) {
     if (entry.spec.addresses?.length || !view.options.isWhole) continue;
+    if (view.options.capturesDns && hostsToAllocate(entry).length > 0) continue;
     for (const [i, { protocol = '' }] of (entry.spec.ports ?? []).entries())
       if (
         ['', 'TCP', 'MONGO', 'REDIS', 'MYSQL'].includes(protocol.toUpperCase()) &&

@@ -66,6 +66,8 @@ export interface ViewOptions {
   readonly isWhole: boolean;
   /** The same of Secrets. */
   readonly seesSecrets: boolean;
+  /** Whether proxies answer DNS unless told otherwise: ServiceEntries then have addresses that were allocated. */
+  readonly capturesDns: boolean;
 }
 
 export interface Workload {

@@ -21,6 +21,8 @@ export interface Endpoint {
   readonly weight: number;
   /** Of a pod; '' otherwise. */
   readonly podName: string;
+  /** The name that a pod has below its service's, as one of a StatefulSet does; '' otherwise. */
+  readonly hostname: string;
 }
 
 export interface EndpointSources {
@@ -49,11 +51,12 @@ export function endpointsOf(service: Service, port: ServicePort, sources: Endpoi
       namespace: service.namespace,
       weight: fixed.weight,
       podName: '',
+      hostname: '',
     });
   if (!service.native && service.selector)
     for (const workload of sources.workloads)
       if (workload.namespace === service.namespace && matchesLabels(service.selector, workload.labels))
-        for (const address of workload.ips) add(ofWorkload(workload, address, Number(port.target)));
+        for (const address of workload.ips) add(ofWorkload(workload, address, Number(port.target), ''));
   if (service.selector && Object.keys(service.selector).length > 0)
     for (const entry of sources.entries) {
       const endpoint = ofEntry(entry, service, port);
@@ -81,6 +84,7 @@ function ofEntry({ metadata, spec }: WorkloadEntry, service: Service, port: Serv
     namespace,
     weight: spec.weight || 1,
     podName: name,
+    hostname: '',
   };
 }
 
@@ -93,17 +97,17 @@ function addSlice(
 ): void {
   const target = slice.ports?.find((candidate) => (candidate.name ?? '') === port.name)?.port;
   if (target === undefined || slice.addressType === 'FQDN') return;
-  for (const { addresses, conditions } of slice.endpoints ?? []) {
+  for (const { addresses, conditions, hostname = '' } of slice.endpoints ?? []) {
     // Kubernetes reads an absent `ready` as true; a terminating endpoint is out unless the service publishes unready ones.
     if (conditions?.ready === false && !service.publishNotReady) continue;
     for (const address of addresses) {
       const workload = workloadByIp.get(address);
-      add(workload ? ofWorkload(workload, address, target) : unknownAt(service, address, target));
+      add(workload ? ofWorkload(workload, address, target, hostname) : unknownAt(service, address, target, hostname));
     }
   }
 }
 
-function ofWorkload(workload: Workload, address: string, port: number): Endpoint {
+function ofWorkload(workload: Workload, address: string, port: number, hostname: string): Endpoint {
   return {
     address,
     port,
@@ -117,10 +121,11 @@ function ofWorkload(workload: Workload, address: string, port: number): Endpoint
     namespace: workload.namespace,
     weight: 1,
     podName: workload.name,
+    hostname,
   };
 }
 
-function unknownAt(service: Service, address: string, port: number): Endpoint {
+function unknownAt(service: Service, address: string, port: number, hostname: string): Endpoint {
   return {
     address,
     port,
@@ -134,5 +139,6 @@ function unknownAt(service: Service, address: string, port: number): Endpoint {
     namespace: service.namespace,
     weight: 1,
     podName: '',
+    hostname,
   };
 }

@@ -22,6 +22,8 @@ export interface Service {
   readonly namespace: string;
   /** Virtual addresses; empty for a headless service. */
   readonly addresses: readonly string[];
+  /** The address of our own that stands for one without any; `addressesFor` (address-allocation.ts) says to whom. */
+  readonly allocated: string | null;
   readonly headless: boolean;
   readonly ports: readonly ServicePort[];
   readonly resolution: Resolution;
@@ -69,6 +71,7 @@ export function fromService(object: ServiceObject, domain: string): Service {
     name,
     namespace,
     addresses,
+    allocated: null,
     headless,
     ports: (spec.ports ?? []).map((port) => ({
       name: port.name ?? '',
@@ -88,8 +91,8 @@ export function fromService(object: ServiceObject, domain: string): Service {
   };
 }
 
-/** One service for each host of a ServiceEntry. */
-export function fromServiceEntry(object: ServiceEntry): Service[] {
+/** One service for each host of a ServiceEntry, with the addresses that were allocated by host. */
+export function fromServiceEntry(object: ServiceEntry, allocated?: ReadonlyMap<string, string>): Service[] {
   const { name = '', namespace = '' } = object.metadata;
   const { spec } = object;
   const resolution: Resolution =
@@ -103,6 +106,7 @@ export function fromServiceEntry(object: ServiceEntry): Service[] {
     name,
     namespace,
     addresses: spec.addresses ?? [],
+    allocated: allocated?.get(host) ?? null,
     headless: false,
     ports: (spec.ports ?? []).map((port) => ({
       name: port.name,

@@ -5,6 +5,7 @@
 import type { AuthorizationPolicy } from '../../api/istio/authorization-policy.ts';
 import type { DestinationRule } from '../../api/istio/destination-rule.ts';
 import type { Gateway } from '../../api/istio/gateway.ts';
+import type { ServiceEntry } from '../../api/istio/service-entry.ts';
 import type { Sidecar } from '../../api/istio/sidecar.ts';
 import type { Telemetry } from '../../api/istio/telemetry.ts';
 import type { VirtualService } from '../../api/istio/virtual-service.ts';
@@ -12,6 +13,7 @@ import { type ResolvedMeshConfig, resolveMeshConfig } from '../../api/mesh-confi
 import { type Derived, derive } from '../gateway-api/derive.ts';
 import { keyOf } from '../gateway-api/view.ts';
 import { type AccessLogging, meshAccessLogging } from './access-logging.ts';
+import { type Allocation, allocateAddresses } from './address-allocation.ts';
 import type { Endpoint } from './endpoint.ts';
 import { EndpointIndex } from './endpoint-index.ts';
 import { MtlsPolicies } from './mtls-mode.ts';
@@ -31,6 +33,8 @@ export interface Snapshot {
   /** In order of host, then of age: of two with one host the first counts. */
   readonly services: readonly Service[];
   readonly serviceByHost: ReadonlyMap<string, Service>;
+  /** ServiceEntries for which no address is left. */
+  readonly withoutAddress: readonly ServiceEntry[];
   readonly workloadByIp: ReadonlyMap<string, Workload>;
   readonly workloadByName: ReadonlyMap<string, Workload>;
   /** Oldest first, as Istio reads them. */
@@ -63,7 +67,18 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
     value !== undefined && same(...keys) ? value : make();
 
   const mesh = keep(previous?.mesh, () => settingsOf(objects.meshConfig), 'meshConfig');
-  const services = keep(previous?.services, () => servicesOf(objects), 'services', 'serviceEntries', 'clusterDomain');
+  const allocation = keep(
+    previous ? allocations.get(previous) : undefined,
+    () => allocateAddresses(objects.serviceEntries.values()),
+    'serviceEntries',
+  );
+  const services = keep(
+    previous?.services,
+    () => servicesOf(objects, allocation),
+    'services',
+    'serviceEntries',
+    'clusterDomain',
+  );
   const workloads = keep(
     previous ? { byIp: previous.workloadByIp, byName: previous.workloadByName } : undefined,
     () => workloadsOf(objects, previous),
@@ -113,6 +128,7 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
     domain: objects.clusterDomain,
     services,
     serviceByHost,
+    withoutAddress: allocation.exhausted,
     workloadByIp: workloads.byIp,
     workloadByName: workloads.byName,
     virtualServices: keep(
@@ -153,6 +169,7 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
     identities: index.identities.bind(index),
   };
   indices.set(snapshot, index);
+  allocations.set(snapshot, allocation);
   return snapshot;
 }
 
@@ -175,6 +192,7 @@ const gatewayApiTables = [
 ] as const;
 
 const indices = new WeakMap<Snapshot, EndpointIndex>();
+const allocations = new WeakMap<Snapshot, Allocation>();
 
 /** Null when a change reaches further than endpoints: to whom callers of a service trust, or to one whose endpoints are listeners. */
 function changedServices(
@@ -201,27 +219,30 @@ function settingsOf(given: MeshObjects['meshConfig']): MeshSettings {
   return { ...mesh, accessLogging: meshAccessLogging(mesh) };
 }
 
-function servicesOf(objects: MeshObjects): Service[] {
+function servicesOf(objects: MeshObjects, { addresses }: Allocation): Service[] {
   const entries = [...objects.serviceEntries.values()].sort(byAge);
   const native = [...objects.services.values()].sort(byAge);
   const services = [
     ...native.flatMap((object) =>
       converted(object, objects.clusterDomain, () => [fromService(object, objects.clusterDomain)]),
     ),
-    ...entries.flatMap((object) => converted(object, '', () => fromServiceEntry(object))),
+    ...entries.flatMap((object) => {
+      const allocated = addresses.get(object);
+      return converted(object, [...(allocated?.values() ?? [])].join(), () => fromServiceEntry(object, allocated));
+    }),
   ];
   // A stable sort: of equal hosts the one that came first stays first.
   return services.sort((a, b) => compare(a.host, b.host));
 }
 
-const servicesByObject = new WeakMap<object, { domain: string; services: readonly Service[] }>();
+const servicesByObject = new WeakMap<object, { given: string; services: readonly Service[] }>();
 
-/** An object that did not change stands for the same services, down to their identity. */
-function converted(object: object, domain: string, make: () => Service[]): readonly Service[] {
+/** An object that did not change stands for the same services, down to their identity; `given` is what they come of besides. */
+function converted(object: object, given: string, make: () => Service[]): readonly Service[] {
   const known = servicesByObject.get(object);
-  if (known?.domain === domain) return known.services;
+  if (known?.given === given) return known.services;
   const services = make();
-  servicesByObject.set(object, { domain, services });
+  servicesByObject.set(object, { given, services });
   return services;
 }
 

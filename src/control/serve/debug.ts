@@ -2,7 +2,7 @@
 
 import type { JsonValue } from '@bufbuild/protobuf';
 import { fromBinary, toJson } from '@bufbuild/protobuf';
-import { schemas, typeUrls, type XdsType, xdsTypes } from '../../xds/type-urls.ts';
+import { type EnvoyType, schemas, typeUrls, type XdsType, xdsTypes } from '../../xds/type-urls.ts';
 import type { Page } from './admin.ts';
 import type { ConnectionStatus, Discovery } from './discovery.ts';
 import type { Mesh } from './mesh.ts';
@@ -25,7 +25,7 @@ export function syncState(status: TypeStatus | undefined): SyncState {
   return status.sentNonce === status.ackedNonce ? 'SYNCED' : 'STALE';
 }
 
-const prefixes: Record<Exclude<XdsType, 'secret'>, string> = {
+const prefixes: Record<Exclude<EnvoyType, 'secret'>, string> = {
   cluster: 'cluster',
   listener: 'listener',
   route: 'route',

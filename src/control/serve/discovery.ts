@@ -64,6 +64,7 @@ const shortNames: Record<XdsType, string> = {
   listener: 'lds',
   route: 'rds',
   secret: 'sds',
+  nameTable: 'nds',
 };
 /** A client that does not read for so long while something waits for it is dropped. */
 const maxDrainMs = 60_000;

@@ -173,8 +173,14 @@ export class Mesh {
       this.#translated.set(scope.key, same);
       return same;
     }
-    const { clusters, endpoints, listeners, routes, problems } = translate(snapshot, scope);
-    const messages = { cluster: clusters, endpoint: endpoints, listener: listeners, route: routes };
+    const { clusters, endpoints, listeners, routes, nameTables, problems } = translate(snapshot, scope);
+    const messages = {
+      cluster: clusters,
+      endpoint: endpoints,
+      listener: listeners,
+      route: routes,
+      nameTable: nameTables,
+    };
     const set = encodeResources(`${snapshot.version}`, messages, this.#before.get(scope.key)?.set);
     const translated = { set, problems };
     this.#translated.set(scope.key, translated);

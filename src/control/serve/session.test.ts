@@ -12,6 +12,7 @@ import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
 } from '../../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
+import { type NameTable, NameTableSchema } from '../../xds/gen/istio/networking/nds/v1/nds_pb.js';
 import { TypeStore } from '../../xds/type-store.ts';
 import { typeUrls, type XdsType, xdsTypes } from '../../xds/type-urls.ts';
 import { DeltaSession } from './delta-session.ts';
@@ -183,6 +184,37 @@ for (const protocol of ['delta', 'sotw'] as const) {
       { numRuns: 800 },
     );
     t.pass();
+  });
+
+  test(`${protocol}: names go to those who ask for them, and change with the mesh`, (t) => {
+    const wire = new Wire(protocol);
+    const set = (version: string, ip: string) =>
+      encodeResources(version, {
+        nameTable: ip === '' ? [] : [create(NameTableSchema, { table: { 'a.example.com': { ips: [ip] } } })],
+      });
+    const told = () => {
+      const table = [...wire.held].find(([key]) => key.startsWith('nameTable/'))?.[1] as NameTable | undefined;
+      return table?.table['a.example.com'].ips[0];
+    };
+    wire.stream.open();
+    wire.session.update(set('1', '10.0.0.1'));
+    wire.settle();
+    t.false(wire.order.includes('nameTable'));
+    t.deepEqual(wire.stores.nameTable.pending, []);
+    wire.stores.nameTable.isWhole = true;
+    t.deepEqual(wire.stores.nameTable.pending, ['*']);
+    wire.stream.changeNames('nameTable', [], []);
+    wire.settle();
+    t.is(told(), '10.0.0.1');
+    wire.session.update(set('2', '10.0.0.2'));
+    wire.settle();
+    t.is(told(), '10.0.0.2');
+    wire.reconnect(set('3', '10.0.0.3'));
+    wire.settle();
+    t.is(told(), '10.0.0.3');
+    wire.session.update(set('4', ''));
+    wire.settle();
+    t.is(told(), undefined);
   });
 
   test(`${protocol}: a refused resource keeps its last good state and is reported`, (t) => {

@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import type { VirtualService } from '../../api/istio/virtual-service.ts';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { addressesFor } from '../model/address-allocation.ts';
 import { isHttp } from '../model/protocol.ts';
 import { fullHost, matchesLabels } from '../model/selector.ts';
 import type { Service, ServicePort } from '../model/service.ts';
@@ -118,17 +119,19 @@ function opaqueOf(snapshot: Snapshot, scope: Scope, service: Service, port: Serv
   const resource = virtualServiceFor(snapshot, service.host, scope);
   const endpoints = service.headless ? snapshot.endpoints(service, port) : null;
   const caller = resource ? `${namespace} ${callerKey(snapshot, labels)}` : '';
+  const addresses = addressesFor(service, scope);
   const parts = [mesh, resource, endpoints, ...(resource ? [services, destinationRules] : [])];
-  return opaqueMemo.get(port, `${service.host} ${caller}`, parts, () => {
+  return opaqueMemo.get(port, `${service.host} ${addresses.join()} ${caller}`, parts, () => {
     const problems = new Problems();
     const context: RouteContext = { snapshot, problems, namespace, labels, gateway: 'mesh', port: port.port };
-    return { ...opaque(context, service, port, resource), problems };
+    return { ...opaque(context, service, addresses, port, resource), problems };
   });
 }
 
 function opaque(
   context: RouteContext,
   service: Service,
+  own: readonly string[],
   port: ServicePort,
   resource: VirtualService | null,
 ): Omit<Opaque, 'problems'> {
@@ -139,7 +142,7 @@ function opaque(
         .endpoints(service, port)
         .slice(0, maxHeadlessListeners)
         .map(({ address }) => address)
-    : service.addresses;
+    : own;
   const listeners: Listener[] = [];
   const shared: FilterChain[] = [];
   for (const address of addresses) {

@@ -29,6 +29,8 @@ export interface Scope {
   readonly compared: Labels;
   /** Gateways have none. */
   readonly sidecar: Sidecar | null;
+  /** True when the proxy answers its application's DNS (`ISTIO_META_DNS_CAPTURE`): it knows names by a table, and allocated addresses. */
+  readonly capturesDns: boolean;
   /** Services of which the workload is an endpoint, and the port that it listens on for each of theirs. */
   readonly inbound: readonly InboundPort[];
 }
@@ -56,6 +58,8 @@ export function scopeOf(node: ProxyNode, snapshot: Snapshot): Scope {
     (typeof node.metadata.SERVICE_ACCOUNT === 'string' ? node.metadata.SERVICE_ACCOUNT : 'default');
   const locality = workload?.locality ?? node.locality ?? nowhere;
   const sidecar = kind === 'sidecar' ? sidecarFor(snapshot, namespace, labels) : null;
+  // As Go reads a boolean of text or of JSON (Istio: pkg/model/proxy.go `StringBool`).
+  const capturesDns = ['true', 'TRUE', 'True', 't', 'T', '1'].includes(`${node.metadata.DNS_CAPTURE}`);
   const served = inboundPorts(namespace, labels, workload, snapshot);
   const inbound = sidecar?.spec.ingress?.length ? ingressPorts(sidecar, served, namespace) : served;
   const relevant = Object.entries(labels)
@@ -81,8 +85,9 @@ export function scopeOf(node: ProxyNode, snapshot: Snapshot): Scope {
     Object.entries(compared),
     ports,
     sidecarKey({ namespace, sidecar }),
+    capturesDns,
   ]);
-  return { key, kind, namespace, labels, serviceAccount, locality, compared, sidecar, inbound };
+  return { key, kind, namespace, labels, serviceAccount, locality, compared, sidecar, capturesDns, inbound };
 }
 
 function asLabels(value: unknown): Labels {
@@ -134,6 +139,7 @@ function unnamed({ metadata }: Sidecar, namespace: string): Service {
     name: metadata.name ?? '',
     namespace,
     addresses: [],
+    allocated: null,
     headless: false,
     ports: [],
     resolution: 'endpoints',

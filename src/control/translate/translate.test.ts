@@ -29,6 +29,7 @@ import {
   UpstreamTlsContextSchema,
 } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { NameTable_NameInfoSchema } from '../../xds/gen/istio/networking/nds/v1/nds_pb.js';
 import { type MeshObjects, noObjects } from '../model/objects.ts';
 import { buildSnapshot, type Snapshot } from '../model/snapshot.ts';
 import { scopeOf } from './scope.ts';
@@ -102,6 +103,13 @@ function readable(translation: Translation): Record<string, JsonValue> {
     endpoints: sorted(translation.endpoints).map((message) => toJson(ClusterLoadAssignmentSchema, message, options)),
     listeners: sorted(translation.listeners).map((message) => toJson(ListenerSchema, message, options)),
     routes: sorted(translation.routes).map((message) => toJson(RouteConfigurationSchema, message, options)),
+    ...(translation.nameTables.length > 0 && {
+      names: translation.nameTables.flatMap(({ table }) =>
+        Object.entries(table)
+          .sort(([a], [b]) => (a < b ? -1 : 1))
+          .map(([name, info]): JsonValue => ({ name, ...(toJson(NameTable_NameInfoSchema, info) as object) })),
+      ),
+    }),
     problems: translation.problems as unknown as JsonValue,
   };
 }

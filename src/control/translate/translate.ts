@@ -3,6 +3,7 @@ import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.j
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import type { NameTable } from '../../xds/gen/istio/networking/nds/v1/nds_pb.js';
 import type { Service } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { fixedClusters, inboundClusters, outboundClusters, resolutionFor } from './cluster.ts';
@@ -10,6 +11,7 @@ import { assignment } from './endpoints.ts';
 import { gatewayResources } from './gateway.ts';
 import { virtualInbound } from './inbound.ts';
 import { localityPolicy } from './locality.ts';
+import { nameTable } from './name-table.ts';
 import { outboundCluster } from './names.ts';
 import { outboundListeners } from './outbound.ts';
 import { type Problem, Problems } from './problem.ts';
@@ -24,6 +26,8 @@ export interface Translation {
   endpoints: ClusterLoadAssignment[];
   listeners: Listener[];
   routes: RouteConfiguration[];
+  /** One for those who answer DNS, none for others. */
+  nameTables: NameTable[];
   problems: Problem[];
 }
 
@@ -31,6 +35,9 @@ export function translate(whole: Snapshot, scope: Scope): Translation {
   const problems = new Problems();
   const snapshot = tailored(whole, scope, problems);
   tellUnsupported(scope, problems);
+  if (scope.capturesDns)
+    for (const entry of snapshot.withoutAddress)
+      problems.add(entry, 'spec.addresses', 'is not set, and no address of 240.240.0.0/16 is left for it: set one');
   const services = visibleServices(snapshot, scope);
   const { connectTimeout } = snapshot.mesh;
   const clusters = fixedClusters(scope.kind, connectTimeout);
@@ -48,7 +55,14 @@ export function translate(whole: Snapshot, scope: Scope): Translation {
     clusters.push(...own.clusters);
   }
 
-  return { clusters, endpoints: endpoints(snapshot, scope), listeners, routes, problems: problems.list() };
+  return {
+    clusters,
+    endpoints: endpoints(snapshot, scope),
+    listeners,
+    routes,
+    nameTables: scope.capturesDns ? [nameTable(snapshot, scope)] : [],
+    problems: problems.list(),
+  };
 }
 
 /** What a Sidecar asks for and does not get. */

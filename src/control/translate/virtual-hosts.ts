@@ -9,6 +9,7 @@ import {
   VirtualHostSchema,
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { addressesFor } from '../model/address-allocation.ts';
 import { rulesOf } from '../model/delegates.ts';
 import { isHttp } from '../model/protocol.ts';
 import { compare, coversHost, fullHost, isVisible } from '../model/selector.ts';
@@ -111,7 +112,7 @@ export function outboundRouteConfiguration(
   problems: Problems,
 ): RouteConfiguration {
   const { services, virtualServices, destinationRules, mesh } = snapshot;
-  const variant = `${port} ${scope.namespace} ${sidecarKey(scope)} ${callerKey(snapshot, scope.labels)}`;
+  const variant = `${port} ${scope.namespace} ${sidecarKey(scope)} ${scope.capturesDns} ${callerKey(snapshot, scope.labels)}`;
   const { routes, found } = routesMemo.get(
     services,
     variant,
@@ -168,9 +169,10 @@ const virtualHost = (name: string, domains: string[], routes: Route[]): VirtualH
  * Made once for all proxies that nothing tells apart, and kept while nothing that it comes from has changed. Without a VirtualService
  * these are the proxies of all namespaces but the service's own, in which it has a short name.
  */
-function hostOf({ snapshot, namespace, labels, gateway, port }: RouteContext, viewer: Viewer, service: Service) {
+function hostOf({ snapshot, namespace, labels, gateway, port }: RouteContext, scope: Scope, service: Service) {
   const { mesh, services, destinationRules, virtualServices } = snapshot;
-  const resource = virtualServiceFor(snapshot, service.host, viewer);
+  const resource = virtualServiceFor(snapshot, service.host, scope);
+  const addresses = addressesFor(service, scope);
   const rules = resource?.spec.http?.length ? resource : null;
   const delegates = rules?.spec.http?.some(({ delegate }) => delegate !== undefined) ? virtualServices : null;
   const rule = rules === null ? destinationRuleOf(snapshot, service, namespace) : null;
@@ -179,11 +181,11 @@ function hostOf({ snapshot, namespace, labels, gateway, port }: RouteContext, vi
     rules === null
       ? `${service.namespace === namespace} ${rule?.metadata.namespace}/${rule?.metadata.name}`
       : `${namespace} ${callerKey(snapshot, labels)}`;
-  return hostMemo.get(service, `${port} ${caller}`, parts, () => {
+  return hostMemo.get(service, `${port} ${addresses === service.addresses} ${caller}`, parts, () => {
     const found = new Problems();
     const context: RouteContext = { snapshot, problems: found, namespace, labels, gateway, port };
     const routes = rules === null ? [defaultRoute(context, service)] : httpRoutes(context, rules);
-    return { host: virtualHost(`${service.host}:${port}`, domainsOf(service, namespace), routes), found };
+    return { host: virtualHost(`${service.host}:${port}`, domainsOf(service, addresses, namespace), routes), found };
   });
 }
 
@@ -216,7 +218,7 @@ function hostsWithoutService(snapshot: Snapshot, viewer: Viewer, port: number): 
 }
 
 /** Every name by which a caller in a namespace knows a service, and its addresses. */
-function domainsOf(service: Service, namespace: string): string[] {
+function domainsOf(service: Service, addresses: readonly string[], namespace: string): string[] {
   const { host, name } = service;
   const domains = [host];
   if (service.native) {
@@ -226,7 +228,7 @@ function domainsOf(service: Service, namespace: string): string[] {
   // The pods of a headless service have names of their own below the service's.
   if (service.headless) domains.push(...domains.map((each) => `*.${each}`));
   domains.push(
-    ...service.addresses
+    ...addresses
       .filter((address) => !address.includes('/'))
       .map((address) => (address.includes(':') ? `[${address}]` : address)),
   );

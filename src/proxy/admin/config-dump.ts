@@ -1,6 +1,6 @@
 /** /config_dump in Envoy's shape: the resources as they were taken over. Loaded when it is asked for. */
 import { fromBinary, toJson } from '@bufbuild/protobuf';
-import { schemas, type XdsType } from '../../xds/type-urls.ts';
+import { type EnvoyType, schemas } from '../../xds/type-urls.ts';
 import type { ResourceStore } from '../config/compile.ts';
 import type { Secret } from '../config/references.ts';
 import { registry } from '../config/registry.ts';
@@ -14,7 +14,7 @@ export interface DumpSource {
   /** Secrets that the process got by itself, by their SDS names. */
   own: ReadonlyMap<string, Secret>;
   /** Version of each type as the control plane named it. */
-  versions: Readonly<Partial<Record<XdsType, string>>>;
+  versions: Readonly<Partial<Record<EnvoyType, string>>>;
   /** The bootstrap message as JSON. */
   bootstrap(): object;
   startedAtMs: number;
@@ -25,7 +25,7 @@ type Section = Json & { '@type': string };
 
 export type Dump = { readonly body: object } | { readonly status: number; readonly fault: string };
 
-const typeUrl = (type: XdsType): string => `type.googleapis.com/${schemas[type].typeName}`;
+const typeUrl = (type: EnvoyType): string => `type.googleapis.com/${schemas[type].typeName}`;
 const dumpUrl = (kind: string): string => `type.googleapis.com/envoy.admin.v3.${kind}`;
 
 interface Message {
@@ -34,7 +34,7 @@ interface Message {
   readonly updated: string;
 }
 
-function messages(store: ResourceStore | null, type: XdsType): Message[] {
+function messages(store: ResourceStore | null, type: EnvoyType): Message[] {
   return (store?.raw(type) ?? []).map(([name, bytes, updatedMs]) => {
     const value = toJson(schemas[type], fromBinary(schemas[type] as never, bytes), {
       registry,
@@ -85,7 +85,7 @@ function sections(
   { fixed, arrived, own, versions, bootstrap, startedAtMs }: DumpSource,
   withEndpoints: boolean,
 ): Section[] {
-  const version = (type: XdsType) => versions[type] ?? '';
+  const version = (type: EnvoyType) => versions[type] ?? '';
   const fixedListeners = messages(fixed, 'listener');
   const list: Section[] = [
     {

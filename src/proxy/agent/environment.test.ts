@@ -14,6 +14,28 @@ const pod = {
 };
 const sidecar = { type: 'sidecar', domain: 'shop.svc.cluster.local' } as const;
 
+test('DNS is answered by sidecars that capture it', async (t) => {
+  const capturing = { ...pod, ISTIO_META_DNS_CAPTURE: 'true' };
+  t.is((await readEnvironment(sidecar, pod)).dns, null);
+  t.is((await readEnvironment(sidecar, { ...pod, ISTIO_META_DNS_CAPTURE: 'false' })).dns, null);
+  t.is((await readEnvironment({ type: 'router', domain: null }, capturing)).dns, null);
+  const { dns, metadata } = await readEnvironment(sidecar, capturing);
+  t.is(metadata.DNS_CAPTURE, 'true');
+  t.deepEqual(dns, {
+    at: { host: 'localhost', port: 15_053 },
+    namespace: 'shop',
+    domain: 'shop.svc.cluster.local',
+    resolvConfPath: '/etc/resolv.conf',
+  });
+  t.deepEqual((await readEnvironment(sidecar, { ...capturing, DNS_PROXY_ADDR: '[::1]:53' })).dns?.at, {
+    host: '::1',
+    port: 53,
+  });
+  await t.throwsAsync(readEnvironment(sidecar, { ...capturing, DNS_PROXY_ADDR: 'nowhere' }), {
+    message: /DNS_PROXY_ADDR: "nowhere" is not host:port/,
+  });
+});
+
 test("Istio's environment becomes the node that the control plane knows", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'lateen-environment-'));
   t.teardown(() => rmSync(folder, { recursive: true }));

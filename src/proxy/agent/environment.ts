@@ -42,6 +42,18 @@ export interface Environment {
   minDrainMs: number;
   /** Null where iptables intercepts. */
   interception: Interception | null;
+  /** Null where the application asks its resolvers itself. */
+  dns: DnsSettings | null;
+}
+
+/** Where the application's DNS is answered (istio.io: "DNS Proxying"). */
+export interface DnsSettings {
+  /** `localhost` is loopback of each IP family that a resolver has. */
+  at: HostPort;
+  namespace: string;
+  /** `shop.svc.cluster.local` */
+  domain: string;
+  resolvConfPath: string;
 }
 
 export interface HostPort {
@@ -57,6 +69,9 @@ export interface PodFiles {
 const podFolder = '/etc/istio/pod';
 const tokenPath = '/var/run/secrets/tokens/istio-token';
 const rootsPath = '/var/run/secrets/istio/root-cert.pem';
+/** As Go reads a boolean (strconv.ParseBool). */
+const isTrue = (text: unknown): boolean => /^(1|t|T|true|TRUE|True)$/.test(`${text}`);
+
 const interceptionPath = '/etc/lateen/interception.json';
 
 /**
@@ -77,13 +92,17 @@ export async function readEnvironment(
   const namespace = env.POD_NAMESPACE ?? '';
   const proxyConfig = await readProxyConfig(env.PROXY_CONFIG ?? '', env);
   const trustDomain = env.TRUST_DOMAIN || 'cluster.local';
+  const interception = root === '' ? null : readInterception(`${root}${interceptionPath}`);
   const metadata = readMetadata(env, proxyConfig, files, podIp);
+  // Without iptables no question comes here, so the control plane must not count on it.
+  if (interception !== null) delete metadata.DNS_CAPTURE;
+  const domain = args.domain ?? `${namespace}.svc.cluster.local`;
   const labels = (metadata.LABELS ?? {}) as Record<string, string>;
   const discovery = hostPort('PROXY_CONFIG discoveryAddress', proxyConfig.discoveryAddress);
   const durationOf = (name: string, fallbackMs: number) => (env[name] ? duration(name, env[name]) : fallbackMs);
   return {
     type: args.type,
-    nodeId: `${args.type}~${podIp}~${podName}.${namespace}~${args.domain ?? `${namespace}.svc.cluster.local`}`,
+    nodeId: `${args.type}~${podIp}~${podName}.${namespace}~${domain}`,
     cluster: serviceCluster(labels, metadata, namespace),
     metadata,
     locality: readLocality(labels['istio-locality'] ?? ''),
@@ -106,7 +125,17 @@ export async function readEnvironment(
       ? env.EXIT_ON_ZERO_ACTIVE_CONNECTIONS === 'true'
       : args.type === 'sidecar',
     minDrainMs: env.EXIT_ON_ZERO_ACTIVE_CONNECTIONS === 'true' ? durationOf('MINIMUM_DRAIN_DURATION', 5000) : 0,
-    interception: root === '' ? null : readInterception(`${root}${interceptionPath}`),
+    interception,
+    // Gateways have no application that asks (Istio).
+    dns:
+      args.type === 'sidecar' && isTrue(metadata.DNS_CAPTURE)
+        ? {
+            at: hostPort('DNS_PROXY_ADDR', env.DNS_PROXY_ADDR || 'localhost:15053'),
+            namespace,
+            domain,
+            resolvConfPath: '/etc/resolv.conf',
+          }
+        : null,
   };
 }
 

@@ -17,6 +17,7 @@ import { createGrpcServer } from '../../xds/grpc/server.ts';
 import { schemas, type XdsType } from '../../xds/type-urls.ts';
 import { registry } from '../config/registry.ts';
 import { createLog } from '../telemetry/log.ts';
+import { askTcp, askUdp, question, readReply } from '../testing/dns-peer.ts';
 import { readEnvironment } from './environment.ts';
 import { type Pod, startPod } from './pod.ts';
 
@@ -400,6 +401,39 @@ test('a push changes routes of open connections, a bad one changes nothing and s
   );
   t.regex(mesh.nacks[0], /route 80: virtual_hosts\[0\]\.routes\[0\]\.match: has no path/);
   t.is(await status(), 202);
+});
+
+test('a pod that captures DNS is ready when it knows names, and follows them', async (t) => {
+  const mesh = await Mesh.start(t);
+  const world = outbound(await app(t));
+  const { transport_socket: _, ...plain } = (world.cluster ?? [])[0] as { transport_socket: object };
+  const names = (ip: string) => [
+    {
+      table: {
+        'cart.shop.svc.cluster.local': { ips: [ip], registry: 'Kubernetes', shortname: 'cart', namespace: 'shop' },
+      },
+    },
+  ];
+  mesh.worlds.set('front', { ...world, cluster: [plain] });
+  const front = await mesh.pod(t, 'front', { ISTIO_META_DNS_CAPTURE: 'true', DNS_PROXY_ADDR: '127.0.0.1:0' });
+  const { udp = 0, tcp = 0 } = front.ports.dns ?? {};
+  const { body } = await until(
+    () => get(front.ports.readiness, '/healthz/ready'),
+    ({ body }) => body === 'no names to answer DNS with yet\n',
+  );
+  t.is(body, 'no names to answer DNS with yet\n');
+  t.is(readReply(await askUdp(udp, question({ name: 'cart' }))).code, 2);
+  mesh.worlds.set('front', { ...world, cluster: [plain], nameTable: names('10.0.0.1') });
+  mesh.push();
+  await ready(front);
+  t.deepEqual(readReply(await askUdp(udp, question({ name: 'cart.shop' }))).records, ['cart.shop A 10.0.0.1']);
+  mesh.worlds.set('front', { ...world, cluster: [plain], nameTable: names('10.0.0.2') });
+  mesh.push();
+  const records = async () => readReply((await askTcp(tcp, question({ name: 'cart' })))[0]).records.join();
+  t.is(await until(records, (now) => now !== 'cart A 10.0.0.1'), 'cart A 10.0.0.2');
+  t.regex((await get(front.ports.status, '/stats/prometheus')).body, /\ndns_requests_total [3-9]/);
+  const other = await mesh.pod(t, 'other');
+  t.is(other.ports.dns, null);
 });
 
 test('probes of the application, merged metrics, readiness and the end of a pod', async (t) => {

@@ -2,13 +2,14 @@
  * The proxy of a pod (`lateen proxy sidecar|router`): what is Istio's agent and Envoy there is one process here.
  *
  *     certificate ──┐
- *     ADS ──────────┼─► table applied, listeners bound ─► ready (15021, 15020)
+ *     ADS ──────────┼─► table applied, listeners bound, names known (with DNS) ─► ready (15021, 15020)
  *     servers bind ─┘
  *
  * Certificate and configuration are asked for at the same time: the first exchange proves itself with the pod's token.
  */
 import { readFile } from 'node:fs/promises';
 import { createAdsClient } from '../../xds/ads-client.ts';
+import type { NameTable } from '../../xds/gen/istio/networking/nds/v1/nds_pb.js';
 import type { GrpcTarget } from '../../xds/grpc/client.ts';
 import { admin as adminPages, type ServerState } from '../admin/admin.ts';
 import { fromLoopback, post, type Routes, type SmallServer, serve, text } from '../admin/http-server.ts';
@@ -16,6 +17,7 @@ import { emptyTable } from '../config/compile.ts';
 import { SecretStore } from '../config/secret-store.ts';
 import { subscribe } from '../config/subscription.ts';
 import type { Table } from '../config/table.ts';
+import { dnsText } from '../dns/counters.ts';
 import { istioText } from '../telemetry/istio-metrics.ts';
 import type { Log } from '../telemetry/log.ts';
 import { proxyStats } from '../telemetry/proxy-stats.ts';
@@ -25,6 +27,7 @@ import type { DataPlane } from '../workers/data-plane.ts';
 import { openPlane } from '../workers/open.ts';
 import { appProbes } from './app-probe.ts';
 import { keepCertificate } from './certificate.ts';
+import { answerDns } from './dns.ts';
 import type { Environment, HostPort } from './environment.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { mergedMetrics, scrapeTargets } from './merged-metrics.ts';
@@ -37,6 +40,8 @@ export interface Pod {
     readonly status: number;
     readonly readiness: number;
     readonly metrics: number;
+    /** Null where DNS is not answered. */
+    readonly dns: { readonly udp: number; readonly tcp: number } | null;
   };
   readonly lifecycle: Lifecycle;
   readonly plane: DataPlane;
@@ -96,6 +101,11 @@ export async function startPod(environment: Environment, log: Log, at: string | 
     if (!applied) log.info(`configuration in use: ${table.listeners.size} listeners, ${table.clusters.size} clusters`);
     applied = true;
   };
+  const dns = environment.dns && (await answerDns(environment.dns));
+  const onNames = (names: NameTable) => {
+    if (!dns?.isReady) log.info(`names in use: ${Object.keys(names.table).length}`);
+    dns?.take(names);
+  };
   let lastConnection = '';
   const subscription = subscribe({
     connect: (handlers) =>
@@ -113,6 +123,7 @@ export async function startPod(environment: Environment, log: Log, at: string | 
     secrets,
     isLocalSecret: (name) => localSecrets.has(name),
     onTable: (table) => void apply(table),
+    onNames: dns ? onNames : undefined,
     onState: ({ connection, lastError }) => {
       if (connection === lastConnection) return;
       lastConnection = connection;
@@ -123,17 +134,18 @@ export async function startPod(environment: Environment, log: Log, at: string | 
   });
   subscription.start();
 
-  const isReady = () => applied && certificate.current !== null && lifecycle.accepts;
+  const knowsNames = () => dns?.isReady ?? true;
+  const isReady = () => applied && certificate.current !== null && knowsNames() && lifecycle.accepts;
   const counts = async () => {
     const { stats, istio } = await plane.counts(false);
     const told = { ads: subscription.state, live: isReady(), warming: subscription.warming, tells: null };
     return { stats: proxyStats(plane, stats, told), metrics: istioText(istio) };
   };
   const ready: Routes[string] = () =>
-    isReady() ? text('') : text(`${notReady(applied, certificate.current !== null, lifecycle)}\n`, 503);
+    isReady() ? text('') : text(`${notReady(applied, certificate.current !== null, knowsNames(), lifecycle)}\n`, 503);
   const metricsText = async () => {
     const { stats, metrics } = await counts();
-    return metrics + prometheusText(stats);
+    return metrics + prometheusText(stats) + (dns ? dnsText(dns.counters) : '');
   };
   const prometheus: Routes[string] = async () => text(await metricsText());
   const { proxyConfig } = environment;
@@ -211,20 +223,33 @@ export async function startPod(environment: Environment, log: Log, at: string | 
   const ended = lifecycle.ended.then(async () => {
     certificate.stop();
     for (const server of servers) server.close();
+    dns?.close();
     await subscription.stop();
     await plane.close();
   });
   return {
-    ports: { admin: admin.port, status: status.port, readiness: readiness.port, metrics: metricsServer.port },
+    ports: {
+      admin: admin.port,
+      status: status.port,
+      readiness: readiness.port,
+      metrics: metricsServer.port,
+      dns: dns?.ports ?? null,
+    },
     lifecycle,
     plane,
     ended,
   };
 }
 
-function notReady(applied: boolean, certified: boolean, { accepts }: Lifecycle): string {
+function notReady(applied: boolean, certified: boolean, knowsNames: boolean, { accepts }: Lifecycle): string {
   if (!accepts) return 'draining';
-  return [certified ? '' : 'no certificate yet', applied ? '' : 'no configuration yet'].filter(Boolean).join('; ');
+  return [
+    certified ? '' : 'no certificate yet',
+    applied ? '' : 'no configuration yet',
+    knowsNames ? '' : 'no names to answer DNS with yet',
+  ]
+    .filter(Boolean)
+    .join('; ');
 }
 
 function versions(types: Record<string, { version: string }>): Record<string, string> {

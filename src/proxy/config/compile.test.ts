@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { fromJson } from '@bufbuild/protobuf';
 import test from 'ava';
 import { parse } from 'yaml';
-import { schemas, type XdsMessages, type XdsType } from '../../xds/type-urls.ts';
+import { type EnvoyType, schemas, type XdsMessages } from '../../xds/type-urls.ts';
 import { compileResource, ResourceStore } from './compile.ts';
 import { registry } from './registry.ts';
 
-function message<T extends XdsType>(type: T, yaml: string | object): XdsMessages[T] {
+function message<T extends EnvoyType>(type: T, yaml: string | object): XdsMessages[T] {
   const value = typeof yaml === 'string' ? parse(yaml) : yaml;
   return fromJson(schemas[type] as never, value, { registry }) as XdsMessages[T];
 }

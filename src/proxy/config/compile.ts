@@ -6,7 +6,7 @@ import { toBinary } from '@bufbuild/protobuf';
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { CertificateValidationContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import type { Secret as SecretMessage } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
-import { schemas, type XdsMessages, type XdsType } from '../../xds/type-urls.ts';
+import { type EnvoyType, schemas, type XdsMessages } from '../../xds/type-urls.ts';
 import { type CompiledCluster, compileCluster } from './cluster.ts';
 import { readData } from './data-source.ts';
 import { compileEndpoints } from './endpoint.ts';
@@ -24,9 +24,9 @@ export interface CompiledTypes {
   secret: Secret;
 }
 
-export type Compiled<T extends XdsType> = { ok: true; value: CompiledTypes[T] } | { ok: false; problems: string[] };
+export type Compiled<T extends EnvoyType> = { ok: true; value: CompiledTypes[T] } | { ok: false; problems: string[] };
 
-const compilers: { [T in XdsType]: (field: Field, message: XdsMessages[T]) => CompiledTypes[T] | null } = {
+const compilers: { [T in EnvoyType]: (field: Field, message: XdsMessages[T]) => CompiledTypes[T] | null } = {
   cluster: compileCluster,
   endpoint: (field: Field, message: ClusterLoadAssignment) => compileEndpoints(field, message, 'name'),
   listener: compileListener,
@@ -35,7 +35,7 @@ const compilers: { [T in XdsType]: (field: Field, message: XdsMessages[T]) => Co
 };
 
 /** Never throws; `problems` begin with the resource's type and name. */
-export function compileResource<T extends XdsType>(type: T, name: string, message: XdsMessages[T]): Compiled<T> {
+export function compileResource<T extends EnvoyType>(type: T, name: string, message: XdsMessages[T]): Compiled<T> {
   const field = new Field(`${type} ${name}`);
   try {
     const value = compilers[type](field, message);
@@ -69,7 +69,7 @@ function compileSecret(field: Field, message: SecretMessage): Secret | null {
 
 /** The resource that an object of a table was compiled from. */
 export interface Source {
-  readonly type: XdsType;
+  readonly type: EnvoyType;
   readonly name: string;
   readonly bytes: Uint8Array;
 }
@@ -84,7 +84,7 @@ export const sourceOf = (compiled: object): Source | null => sources.get(compile
 /** The endpoints that have arrived for a cluster; null when it has those of its own resource. */
 export const endpointSourceOf = (cluster: Cluster): Source | null => endpointSources.get(cluster) ?? null;
 
-function note<T extends XdsType>(source: Source, value: CompiledTypes[T]): void {
+function note<T extends EnvoyType>(source: Source, value: CompiledTypes[T]): void {
   if (source.type === 'cluster') sources.set((value as CompiledCluster).cluster, source);
   else if (source.type !== 'listener') sources.set(value, source);
   else {
@@ -100,7 +100,7 @@ export const withEndpoints = (cluster: Cluster, endpoints: CompiledTypes['endpoi
   endpoints,
 });
 
-interface Kept<T extends XdsType> {
+interface Kept<T extends EnvoyType> {
   readonly value: CompiledTypes[T];
   /** As it came, for /config_dump: bytes lie outside of the heap. */
   readonly bytes: Uint8Array;
@@ -110,7 +110,7 @@ interface Kept<T extends XdsType> {
 
 /** The last good resource of every name. */
 export class ResourceStore {
-  readonly #kept: { [T in XdsType]: Map<string, Kept<T>> } = {
+  readonly #kept: { [T in EnvoyType]: Map<string, Kept<T>> } = {
     cluster: new Map(),
     endpoint: new Map(),
     listener: new Map(),
@@ -120,7 +120,7 @@ export class ResourceStore {
   readonly #joined = new Map<string, { base: Cluster; endpoints: readonly Locality[] | undefined; cluster: Cluster }>();
 
   /** The problems, none when it is taken over. */
-  put<T extends XdsType>(type: T, name: string, message: XdsMessages[T]): string[] {
+  put<T extends EnvoyType>(type: T, name: string, message: XdsMessages[T]): string[] {
     const bytes = toBinary(schemas[type] as never, message as never) as Uint8Array;
     const before = this.#kept[type].get(name);
     if (before && Buffer.compare(before.bytes, bytes) === 0) return [];
@@ -131,20 +131,20 @@ export class ResourceStore {
     return [];
   }
 
-  delete(type: XdsType, name: string): void {
+  delete(type: EnvoyType, name: string): void {
     this.#kept[type].delete(name);
   }
 
-  get<T extends XdsType>(type: T, name: string): CompiledTypes[T] | null {
+  get<T extends EnvoyType>(type: T, name: string): CompiledTypes[T] | null {
     return this.#kept[type].get(name)?.value ?? null;
   }
 
   /** Name, encoded message and time of the last change of every resource of the type. */
-  raw(type: XdsType): Array<[name: string, bytes: Uint8Array, updatedMs: number]> {
+  raw(type: EnvoyType): Array<[name: string, bytes: Uint8Array, updatedMs: number]> {
     return [...this.#kept[type]].map(([name, { bytes, updatedMs }]) => [name, bytes, updatedMs]);
   }
 
-  *all<T extends XdsType>(type: T): IterableIterator<[string, CompiledTypes[T]]> {
+  *all<T extends EnvoyType>(type: T): IterableIterator<[string, CompiledTypes[T]]> {
     for (const [name, { value }] of this.#kept[type]) yield [name, value];
   }
 

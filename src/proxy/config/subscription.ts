@@ -10,6 +10,7 @@
  * named it are gone too (make before break).
  */
 import type { AdsClient, AdsClientOptions, AdsState, Rejection, XdsUpdate } from '../../xds/ads-client.ts';
+import type { NameTable } from '../../xds/gen/istio/networking/nds/v1/nds_pb.js';
 import { emptyTable, ResourceStore, withInline } from './compile.ts';
 import type { References } from './references.ts';
 import type { SecretStore } from './secret-store.ts';
@@ -23,6 +24,8 @@ export interface SubscriptionOptions {
   /** Secrets that this process holds by itself (`default`, `ROOTCA`): never asked for. */
   isLocalSecret(name: string): boolean;
   onTable(table: Table): void;
+  /** Told of the names that DNS is answered with, which are asked for only with it. */
+  onNames?(names: NameTable): void;
   onState?(state: AdsState): void;
   /** Told of each refused resource. */
   onRejected?(reason: string): void;
@@ -61,6 +64,10 @@ export function subscribe(options: SubscriptionOptions): Subscription {
   const ads = options.connect({ onUpdate, onState: options.onState });
 
   function onUpdate(update: XdsUpdate): Rejection[] {
+    if (update.type === 'nameTable') {
+      for (const names of update.changed.values()) options.onNames?.(names);
+      return [];
+    }
     const rejections: Rejection[] = [];
     const refuse = (name: string, reason: string) => {
       rejections.push({ name, reason });
@@ -87,7 +94,7 @@ export function subscribe(options: SubscriptionOptions): Subscription {
     }
   }
 
-  function remove(update: XdsUpdate, name: string): void {
+  function remove(update: Exclude<XdsUpdate, { type: 'nameTable' }>, name: string): void {
     const cluster = update.type === 'cluster' ? store.clusters(warming.clusters).get(name) : undefined;
     if (cluster) {
       leaving.set(name, { cluster, untilMs: performance.now() + lingerMs });
@@ -211,7 +218,10 @@ export function subscribe(options: SubscriptionOptions): Subscription {
     get warming() {
       return { clusters: warming.warmingClusters.size, listeners: warming.warmingListeners.size };
     },
-    start: () => ads.start(),
+    start() {
+      if (options.onNames) ads.subscribe('nameTable', []);
+      ads.start();
+    },
     async stop() {
       unwatch();
       if (publishing) clearImmediate(publishing);

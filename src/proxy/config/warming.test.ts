@@ -1,7 +1,7 @@
 import { fromJson } from '@bufbuild/protobuf';
 import test from 'ava';
 import { parse } from 'yaml';
-import { schemas, type XdsType } from '../../xds/type-urls.ts';
+import { type EnvoyType, schemas } from '../../xds/type-urls.ts';
 import { compileResource, ResourceStore } from './compile.ts';
 import { registry } from './registry.ts';
 import { Warming } from './warming.ts';
@@ -12,7 +12,7 @@ class World {
   readonly warming = new Warming();
   readonly pending = new Set<string>();
 
-  put(type: XdsType, yaml: string): void {
+  put(type: EnvoyType, yaml: string): void {
     const value = fromJson(schemas[type] as never, parse(yaml), { registry }) as {
       name?: string;
       clusterName?: string;
@@ -140,7 +140,7 @@ test('what is removed is removed while it warms, too', (t) => {
 });
 
 test('resources from elsewhere than the control plane are refused by their path', (t) => {
-  const refused = (type: XdsType, yaml: string) => {
+  const refused = (type: EnvoyType, yaml: string) => {
     const compiled = compileResource(type, 'x', fromJson(schemas[type] as never, parse(yaml), { registry }) as never);
     return compiled.ok ? [] : compiled.problems;
   };

@@ -8,7 +8,7 @@
  *
  * After `initial_fetch_timeout` it is used with what is there.
  */
-import type { XdsType } from '../../xds/type-urls.ts';
+import type { EnvoyType } from '../../xds/type-urls.ts';
 import type { CompiledCluster } from './cluster.ts';
 import type { ResourceStore } from './compile.ts';
 import { defaultFetchTimeoutMs } from './config-source.ts';
@@ -106,7 +106,7 @@ const waitsForSecret = ({ secrets }: References, isPending: IsPending): boolean 
 
 /** Whether routes have arrived of which no version is in use yet. */
 const isHeld = (store: ResourceStore, live: ReadonlyMap<string, RouteTable>, name: string): boolean =>
-  store.get('route' satisfies XdsType, name) !== null && !live.has(name);
+  store.get('route' satisfies EnvoyType, name) !== null && !live.has(name);
 
 function forgetOthers(map: Map<string, unknown>, present: ReadonlySet<string>): void {
   for (const name of map.keys()) if (!present.has(name)) map.delete(name);
