@@ -28,9 +28,11 @@ import { servingNames } from './ca/serving-certificate.ts';
 import { kubernetesTokenReviewer } from './ca/token-review.ts';
 import type { ControlFlags } from './flags.ts';
 import { followGateways } from './gateways/controller.ts';
+import type { MeshObjects } from './model/objects.ts';
 import { proxySettingsOf } from './model/proxy-config.ts';
 import { type ControlPlaneLog, createControlPlane } from './serve/control-plane.ts';
 import { writeConditions } from './status/conditions.ts';
+import { ObjectChanges } from './status/distribution.ts';
 import { KubernetesSource } from './watch/kubernetes.ts';
 import { KubernetesSecrets } from './watch/kubernetes-secrets.ts';
 import { readMeshConfig } from './watch/mesh-config.ts';
@@ -109,6 +111,10 @@ export async function runControl(flags: ControlFlags): Promise<number> {
     isTrusted = true;
   });
   void secrets.start(ending.signal);
+  const changes = new ObjectChanges();
+  control.mesh.onSnapshot(() => control.mesh.snapshot && changes.follow(control.mesh.snapshot));
+  const replica = () => (replicasOf(source.read().endpointSlices, namespace, `istiod${suffix}`) > 1 ? podName : null);
+  const proxies = { discovery: control.discovery, changes, replica };
   const lease = new Lease({
     client,
     namespace,
@@ -120,7 +126,7 @@ export async function runControl(flags: ControlFlags): Promise<number> {
       const onError = (error: Error) => log.warn({ error: error.message }, 'a write is tried again');
       await Promise.all([
         distributeRoot({ client, roots: () => authority.roots, onError }, signal),
-        writeConditions({ client, mesh: control.mesh, onError }, signal),
+        writeConditions({ client, mesh: control.mesh, proxies, onError }, signal),
         followGateways({ client, mesh: control.mesh, revision, onError }, signal),
       ]);
     },
@@ -134,6 +140,16 @@ export async function runControl(flags: ControlFlags): Promise<number> {
   client.close();
   log.info({}, 'ended');
   return 0;
+}
+
+/** Ready control planes behind a Service. */
+function replicasOf(slices: MeshObjects['endpointSlices'], namespace: string, service: string): number {
+  const addresses = [...slices.values()]
+    .filter(({ metadata }) => metadata.namespace === namespace)
+    .filter(({ metadata }) => metadata.labels?.['kubernetes.io/service-name'] === service)
+    .flatMap(({ endpoints }) => (endpoints ?? []).filter(({ conditions }) => conditions?.ready !== false))
+    .flatMap((endpoint) => endpoint.addresses);
+  return new Set(addresses).size;
 }
 
 /** The CA speaks for one trust domain for as long as it runs; a changed one takes effect with a restart, as in Istio. */

@@ -16,7 +16,8 @@ import {
 import { GrpcError } from '../../xds/grpc/status.ts';
 import { isWildcardType, typeOfUrl, typeUrls, type XdsType, xdsTypes } from '../../xds/type-urls.ts';
 import { deltaElement, emptySet, knownDifference, type Resource, type ResourceSet } from './resources.ts';
-import { maxNames, type Nack, type Session, type SessionOptions, type TypeStatus } from './session.ts';
+import { type Lacking, maxNames, type Nack, type Session, type SessionOptions, type TypeStatus } from './session.ts';
+import { UnconfirmedResources } from './unconfirmed.ts';
 
 /** A response is cut so that clients with gRPC's usual limit of 4 MiB can read it. */
 const maxResponseBytes = 3 << 20;
@@ -36,6 +37,7 @@ interface Subscription {
   followed: ReadonlyMap<string, Resource> | null;
   /** By nonce, what the proxy has not answered yet. */
   unanswered: Map<string, Push>;
+  readonly unconfirmed: UnconfirmedResources;
   /** A push waits for an answer to the one before. */
   isBehind: boolean;
   sentNonce: string;
@@ -99,6 +101,20 @@ export class DeltaSession implements Session {
     return Object.fromEntries(entries);
   }
 
+  lacking(): Lacking[] {
+    return [...this.#subscriptions].flatMap(([type, subscription]) => {
+      const { unconfirmed, sent, isBehind, unanswered } = subscription;
+      const current = this.#set.types[type];
+      const all = [...unconfirmed.all];
+      if (isBehind) {
+        const sinceMs = Math.min(this.#nowMs(), ...Array.from(unanswered.values(), ({ sentAtMs }) => sentAtMs));
+        for (const { name } of missing(subscription, current, false).changed)
+          all.push(unconfirmed.unsent(name, !!sent.get(name), this.#set.version, sinceMs));
+      }
+      return all.map((each) => ({ ...each, type, resource: current.get(each.name) ?? null }));
+    });
+  }
+
   #takeAnswer(type: XdsType, subscription: Subscription, request: DeltaDiscoveryRequest): void {
     const push = subscription.unanswered.get(request.responseNonce);
     if (!push) return;
@@ -106,11 +122,13 @@ export class DeltaSession implements Session {
     if (request.errorDetail) {
       const { message } = request.errorDetail;
       subscription.error = message;
+      subscription.unconfirmed.refused(request.responseNonce, { message });
       const nack: Nack = { type, version: push.version, message, names: push.names };
       this.#options.onNack(nack);
       return;
     }
     subscription.error = null;
+    subscription.unconfirmed.taken(request.responseNonce);
     subscription.ackedNonce = request.responseNonce;
     subscription.ackedVersion = push.version;
     this.#options.onAck?.(type, this.#nowMs() - push.sentAtMs);
@@ -133,21 +151,31 @@ export class DeltaSession implements Session {
 
   #push(type: XdsType, subscription: Subscription, mustAnswer: boolean, withRemovals: boolean): void {
     const current = this.#set.types[type];
-    if (subscription.followed === current && !mustAnswer) return;
-    const { names, sent } = subscription;
+    const { names, sent, unconfirmed } = subscription;
+    if (subscription.followed === current && !mustAnswer) {
+      unconfirmed.followed(this.#set.version);
+      return;
+    }
     const { changed, removed } = missing(subscription, current, withRemovals);
     if (withRemovals) subscription.followed = current;
-    if (changed.length === 0 && removed.length === 0 && !mustAnswer) return;
+    if (changed.length === 0 && removed.length === 0 && !mustAnswer) {
+      unconfirmed.followed(this.#set.version);
+      return;
+    }
 
+    const hadBefore = new Set(changed.flatMap(({ name }) => (sent.get(name) ? name : [])));
     for (const { name, version } of changed) {
       // A changed cluster is warm only when its endpoints have come again (Envoy, "Cluster warming").
       if (type === 'cluster' && sent.has(name)) this.#forgetEndpoints(name);
       sent.set(name, version);
     }
-    for (const name of removed)
+    for (const name of removed) {
+      unconfirmed.forget(name);
       if (names.has(name)) sent.set(name, '');
       else sent.delete(name);
-    for (const part of split(changed)) this.#send(type, subscription, part, removed.splice(0));
+    }
+    for (const part of split(changed)) this.#send(type, subscription, part, removed.splice(0), hadBefore);
+    unconfirmed.followed(this.#set.version);
     const endpoints = type === 'cluster' ? this.#subscriptions.get('endpoint') : undefined;
     if (endpoints?.isBehind) this.#pushUnlessBusy('endpoint', endpoints);
   }
@@ -159,7 +187,13 @@ export class DeltaSession implements Session {
     endpoints.isBehind = true;
   }
 
-  #send(type: XdsType, subscription: Subscription, resources: readonly Resource[], removed: string[]): void {
+  #send(
+    type: XdsType,
+    subscription: Subscription,
+    resources: readonly Resource[],
+    removed: string[],
+    hadBefore: ReadonlySet<string>,
+  ): void {
     const nonce = `${++this.#nonce}`;
     const { version } = this.#set;
     const response = create(DeltaDiscoveryResponseSchema, {
@@ -171,6 +205,8 @@ export class DeltaSession implements Session {
     });
     const names = [...resources.map(({ name }) => name), ...removed];
     subscription.unanswered.set(nonce, { version, names, sentAtMs: this.#nowMs() });
+    for (const { name } of resources)
+      subscription.unconfirmed.sent(name, hadBefore.has(name), version, nonce, this.#nowMs());
     subscription.sentNonce = nonce;
     subscription.sentVersion = version;
     subscription.isBehind = false;
@@ -220,6 +256,7 @@ function newSubscription(): Subscription {
     sent: new Map(),
     followed: null,
     unanswered: new Map(),
+    unconfirmed: new UnconfirmedResources(),
     isBehind: false,
     sentNonce: '',
     sentVersion: '',
@@ -236,6 +273,7 @@ function takeNames(type: XdsType, to: Subscription, request: DeltaDiscoveryReque
   for (const name of request.resourceNamesUnsubscribe) {
     if (name === '*') to.wildcard = false;
     to.names.delete(name);
+    to.unconfirmed.forget(name);
     if (!to.wildcard) to.sent.delete(name);
   }
   if (isFirst)

@@ -14,7 +14,7 @@ import type { Metrics } from './metrics.ts';
 import { checkIdentity, type ProxyNode, proxyOf } from './proxy-node.ts';
 import { PushQueue } from './push-queue.ts';
 import type { ResourceSet } from './resources.ts';
-import type { Nack, Session, SessionOptions, TypeStatus } from './session.ts';
+import type { Lacking, Nack, Session, SessionOptions, TypeStatus } from './session.ts';
 import { SotwSession } from './sotw-session.ts';
 
 export interface DiscoveryOptions {
@@ -45,6 +45,14 @@ export interface ConnectionStatus {
   types: Partial<Record<XdsType, TypeStatus>>;
 }
 
+/** A proxy that does not run all that it should. */
+export interface Laggard {
+  proxy: ProxyNode;
+  lacking: readonly Lacking[];
+  /** Its configuration cannot be made or it reads too slowly; `sinceMs` of `performance.now()`. What changed after `version` it was not sent. */
+  unsent: { version: number; sinceMs: number } | null;
+}
+
 interface Connection {
   call: ServerCall;
   proxy: ProxyNode;
@@ -56,6 +64,9 @@ interface Connection {
   /** True once it was given any state. */
   isServed: boolean;
   giveUpWaiting: NodeJS.Timeout | null;
+  /** The version of what it was given last. */
+  version: number;
+  unsentSinceMs: number | null;
 }
 
 const shortNames: Record<XdsType, string> = {
@@ -73,6 +84,7 @@ const secondsBounds = [0.1, 0.5, 1, 3, 5, 10, 20, 30];
 export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly #connections = new Set<Connection>();
+  readonly #followers = new Set<() => void>();
   readonly #queue: PushQueue<Connection>;
   readonly #pushes;
   readonly #rejects;
@@ -118,6 +130,30 @@ export class Discovery {
     }));
   }
 
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  get laggards(): Laggard[] {
+    const found: Laggard[] = [];
+    for (const { proxy, session, version, unsentSinceMs } of this.#connections) {
+      const lacking = session.lacking();
+      const unsent = unsentSinceMs === null ? null : { version, sinceMs: unsentSinceMs };
+      if (lacking.length > 0 || unsent) found.push({ proxy, lacking, unsent });
+    }
+    return found;
+  }
+
+  /** Calls `listener` when a proxy has taken or refused something or has gone, until the returned function is called. */
+  onProgress(listener: () => void): () => void {
+    this.#followers.add(listener);
+    return () => this.#followers.delete(listener);
+  }
+
+  #progress(): void {
+    for (const follower of this.#followers) follower();
+  }
+
   /** Ends every stream so that the proxies go to another replica. */
   close(): void {
     for (const { call } of this.#connections) call.end(new GrpcError('unavailable', 'the control plane is going away'));
@@ -150,7 +186,9 @@ export class Discovery {
         this.#pushes.add({ type: shortNames[type] });
         call.send(message);
       },
+      onAck: () => this.#progress(),
       onNack: (nack) => {
+        this.#progress();
         this.#rejects.add({ type: shortNames[nack.type] });
         const from = connection();
         if (from) this.#options.onNack?.(from.proxy, nack);
@@ -180,6 +218,8 @@ export class Discovery {
       isDraining: false,
       isServed: false,
       giveUpWaiting: null,
+      version: 0,
+      unsentSinceMs: null,
     };
     this.#connections.add(connection);
     onConnection?.(proxy, 'connected', call.remote);
@@ -187,6 +227,7 @@ export class Discovery {
       if (connection.giveUpWaiting) clearTimeout(connection.giveUpWaiting);
       this.#connections.delete(connection);
       this.#queue.remove(connection);
+      this.#progress();
       onConnection?.(proxy, 'disconnected', call.remote);
     };
     if (call.signal.aborted) leave();
@@ -213,6 +254,7 @@ export class Discovery {
     }
     if (call.queuedBytes > busyBytes) {
       connection.isDraining = true;
+      connection.unsentSinceMs ??= performance.now();
       const stalled = setTimeout(
         () => call.end(new GrpcError('resourceExhausted', 'the proxy reads too slowly')),
         maxDrainMs,
@@ -231,9 +273,12 @@ export class Discovery {
       connection.giveUpWaiting = null;
       connection.isServed = true;
       session.update(set);
+      connection.version = Number(set.version);
+      connection.unsentSinceMs = null;
       this.#convergence.observe((performance.now() - changedAtMs) / 1000);
     } catch (error) {
       // One proxy's configuration that cannot be made leaves that proxy as it is, and no other.
+      connection.unsentSinceMs ??= performance.now();
       this.#internalErrors.add();
       this.#options.onError?.(error as Error);
     }

@@ -161,9 +161,15 @@ for (const protocol of ['delta', 'sotw'] as const) {
             set = setOf(`${at + 1}`, world, isTold ? set : undefined);
             wire.session.update(set);
           }
+          const lacking = new Set(wire.session.lacking().map(({ type, name }) => `${type}/${name}`));
+          if (protocol === 'delta' && wire.session.status().cluster)
+            for (const { name, version } of set.types.cluster.values())
+              if (wire.stores.cluster.held.get(name) !== version && !lacking.has(`cluster/${name}`))
+                throw new Error(`step ${at}: cluster ${name} is lacked and not said to be`);
         }
         wire.session.update(set);
         wire.settle();
+        if (wire.session.lacking().length > 0) throw new Error('all is taken, and something is said to be lacking');
         const wanted = setOf('', world);
         for (const type of xdsTypes.filter((each) => each !== 'secret')) {
           const names = [...wanted.types[type].keys()].sort();
@@ -247,6 +253,10 @@ for (const protocol of ['delta', 'sotw'] as const) {
     t.is(wire.nacks.length, 1);
     t.like(wire.nacks[0], { type: 'cluster', version: '2', message: 'a: refused by the test' });
     t.is(wire.session.status().cluster?.error, 'a: refused by the test');
+    t.like(wire.session.lacking(), [
+      { type: 'cluster', name: 'a', refusal: 'a: refused by the test', isUpdate: true, spans: [{ after: 1, upTo: 2 }] },
+    ]);
+    t.is(wire.session.lacking().length, 1);
     wire.refuse = () => false;
     wire.session.update(
       setOf(

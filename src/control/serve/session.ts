@@ -1,7 +1,8 @@
 /** What a server says on one ADS stream. The two dialects are `delta-session.ts` and `sotw-session.ts`. */
 import type { Node } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { XdsType } from '../../xds/type-urls.ts';
-import type { ResourceSet } from './resources.ts';
+import type { Resource, ResourceSet } from './resources.ts';
+import type { Unconfirmed } from './unconfirmed.ts';
 
 export interface SessionOptions {
   /** Shown to the proxy as `control_plane.identifier`. */
@@ -36,6 +37,13 @@ export interface TypeStatus {
   error: string | null;
 }
 
+/** Something that a proxy should run and does not. */
+export interface Lacking extends Unconfirmed {
+  readonly type: XdsType;
+  /** What it should run by that name now; null when that is gone. */
+  readonly resource: Resource | null;
+}
+
 export interface Session {
   /** The node that the first request named. */
   readonly node: Node | null;
@@ -45,6 +53,8 @@ export interface Session {
   update(set: ResourceSet): void;
   /** By subscribed type. */
   status(): Partial<Record<XdsType, TypeStatus>>;
+  /** What it was sent and has not taken. */
+  lacking(): Lacking[];
 }
 
 /** Names that one proxy may ask for of one type. */

@@ -9,13 +9,15 @@ import {
 import { GrpcError } from '../../xds/grpc/status.ts';
 import { isWildcardType, typeOfUrl, typeUrls, type XdsType, xdsTypes } from '../../xds/type-urls.ts';
 import { emptySet, type Resource, type ResourceSet } from './resources.ts';
-import { maxNames, type Session, type SessionOptions, type TypeStatus } from './session.ts';
+import { type Lacking, maxNames, type Session, type SessionOptions, type TypeStatus } from './session.ts';
+import { UnconfirmedResources } from './unconfirmed.ts';
 
 interface Subscription {
   wildcard: boolean;
   names: Set<string>;
   /** Version by name as last sent. */
   sent: Map<string, string>;
+  readonly unconfirmed: UnconfirmedResources;
   /** Set while a response is unanswered. */
   sentAtMs: number | null;
   /** Something changed, or must be sent again, since the last response. */
@@ -69,7 +71,11 @@ export class SotwSession implements Session {
     this.#isReady = true;
     for (const type of xdsTypes) {
       const subscription = this.#subscriptions.get(type);
-      if (!subscription || !(isFirst || subscription.isBehind || this.#differs(type, subscription))) continue;
+      if (!subscription) continue;
+      if (!isFirst && !subscription.isBehind && !this.#differs(type, subscription)) {
+        subscription.unconfirmed.followed(set.version);
+        continue;
+      }
       if (subscription.sentAtMs === null) this.#send(type, subscription);
       else subscription.isBehind = true;
     }
@@ -84,6 +90,18 @@ export class SotwSession implements Session {
     return Object.fromEntries(entries);
   }
 
+  lacking(): Lacking[] {
+    return [...this.#subscriptions].flatMap(([type, subscription]) => {
+      const { unconfirmed, sent, isBehind, sentAtMs } = subscription;
+      const all = [...unconfirmed.all];
+      if (isBehind)
+        for (const { name, version } of this.#resources(type, subscription))
+          if (sent.get(name) !== version)
+            all.push(unconfirmed.unsent(name, sent.has(name), this.#set.version, sentAtMs ?? this.#nowMs()));
+      return all.map((each) => ({ ...each, type, resource: this.#set.types[type].get(each.name) ?? null }));
+    });
+  }
+
   #takeAnswer(type: XdsType, subscription: Subscription, request: DiscoveryRequest): void {
     const { sentAtMs } = subscription;
     if (sentAtMs === null) return;
@@ -91,10 +109,12 @@ export class SotwSession implements Session {
     if (request.errorDetail) {
       const { message } = request.errorDetail;
       subscription.error = message;
+      subscription.unconfirmed.refused(subscription.sentNonce, { message });
       this.#options.onNack({ type, version: subscription.sentVersion, message, names: [...subscription.sent.keys()] });
       return;
     }
     subscription.error = null;
+    subscription.unconfirmed.taken(subscription.sentNonce);
     subscription.ackedNonce = subscription.sentNonce;
     subscription.ackedVersion = subscription.sentVersion;
     this.#options.onAck?.(type, this.#nowMs() - sentAtMs);
@@ -115,6 +135,7 @@ export class SotwSession implements Session {
   #send(type: XdsType, subscription: Subscription): void {
     const resources = this.#resources(type, subscription);
     const nonce = `${++this.#nonce}`;
+    this.#note(subscription, resources, nonce);
     subscription.sent = new Map(resources.map(({ name, version }) => [name, version]));
     subscription.sentNonce = nonce;
     subscription.sentVersion = this.#set.version;
@@ -133,6 +154,17 @@ export class SotwSession implements Session {
     this.#options.send(toBinary(DiscoveryResponseSchema, response), type);
   }
 
+  /** Each response holds everything: what differs from the one before is what the proxy may lack from now on. */
+  #note({ sent, unconfirmed }: Subscription, resources: readonly Resource[], nonce: string): void {
+    const { version } = this.#set;
+    const present = new Set(resources.map(({ name }) => name));
+    for (const { name } of unconfirmed.all) if (!present.has(name)) unconfirmed.forget(name);
+    for (const resource of resources)
+      if (sent.get(resource.name) === resource.version) unconfirmed.again(resource.name, nonce);
+      else unconfirmed.sent(resource.name, sent.has(resource.name), version, nonce, this.#nowMs());
+    unconfirmed.followed(version);
+  }
+
   #nowMs(): number {
     return this.#options.nowMs?.() ?? performance.now();
   }
@@ -143,6 +175,7 @@ function newSubscription(): Subscription {
     wildcard: false,
     names: new Set(),
     sent: new Map(),
+    unconfirmed: new UnconfirmedResources(),
     sentAtMs: null,
     isBehind: false,
     sentNonce: '',

@@ -2,8 +2,11 @@ import test from 'ava';
 import { resource } from '../../kube/object.ts';
 import { ObjectServer } from '../../kube/testing/object-server.ts';
 import type { Finding } from '../analyze/finding.ts';
+import { Discovery } from '../serve/discovery.ts';
+import { Metrics } from '../serve/metrics.ts';
 import type { Problem } from '../translate/problem.ts';
 import { statusFor, writeConditions } from './conditions.ts';
+import { ObjectChanges } from './distribution.ts';
 
 const virtualServices = resource('networking.istio.io/v1', 'VirtualService', 'virtualservices');
 const object = (name: string, status?: object) => ({
@@ -30,7 +33,7 @@ const finding = (name: string): Finding => ({
 
 test('a condition is written only when it says something new', (t) => {
   const of = (status: object | undefined, found: Problem[], when: string) =>
-    statusFor(object('a', status), { problems: found, findings: [] }, when);
+    statusFor(object('a', status), { problems: found, findings: [], progress: null }, when);
   t.is(of(undefined, [], 'now'), null, 'what never had a problem is left alone');
   const wrong = of(undefined, [problem('a', 'is unknown')], 'now')!;
   t.like(wrong.conditions?.[0], { status: 'False', message: 'spec.hosts[0]: is unknown', observedGeneration: 3 });
@@ -40,7 +43,7 @@ test('a condition is written only when it says something new', (t) => {
 });
 
 test('the analysis is told by its codes, and taken back', (t) => {
-  const told = statusFor(object('a'), { problems: [], findings: [finding('a')] }, 'now')!;
+  const told = statusFor(object('a'), { problems: [], findings: [finding('a')], progress: null }, 'now')!;
   t.deepEqual(told.validationMessages, [
     {
       type: { code: 'IST0101', name: 'ReferencedResourceNotFound' },
@@ -54,10 +57,35 @@ test('the analysis is told by its codes, and taken back', (t) => {
     reason: 'issuesFound',
     message: 'spec.gateways[0]: Referenced gateway not found: "shop/x"',
   });
-  t.is(statusFor(object('a', told), { problems: [], findings: [finding('a')] }, 'later'), null);
-  const well = statusFor(object('a', told), { problems: [], findings: [] }, 'later')!;
+  t.is(statusFor(object('a', told), { problems: [], findings: [finding('a')], progress: null }, 'later'), null);
+  const well = statusFor(object('a', told), { problems: [], findings: [], progress: null }, 'later')!;
   t.deepEqual(well.validationMessages, []);
   t.like(well.conditions?.[0], { type: 'PassedAnalysis', status: 'True', reason: 'noIssuesFound' });
+});
+
+test('problems and proxies that are behind share one condition', (t) => {
+  const progress = { total: 120, behind: 2, refused: [{ proxy: 'cart-1.shop', reason: 'no' }], isFresh: false };
+  const said = (problems: Problem[], more: Partial<typeof progress>, status?: object, replica: string | null = null) =>
+    statusFor(object('a', status), { problems, findings: [], progress: { ...progress, ...more } }, 'now', replica)!;
+  const refused = said([], {});
+  t.like(refused.conditions?.[0], {
+    ...{ status: 'False', reason: 'Refused', observedGeneration: 3 },
+    message: '118/120 proxies up to date; refused by cart-1.shop: no',
+  });
+  t.like(said([problem('a', 'is odd')], {}).conditions?.[0], {
+    reason: 'Invalid',
+    message: 'spec.hosts[0]: is odd; 118/120 proxies up to date; refused by cart-1.shop: no',
+  });
+  t.like(said([], { refused: [] }, undefined, 'istiod-x').conditions?.[0], {
+    reason: 'Pending',
+    message: '118/120 proxies up to date, of those connected to istiod-x',
+  });
+  const many = Array.from({ length: 5 }, (_, i) => ({ proxy: `p${i}`, reason: 'no' }));
+  t.regex(said([], { refused: many }).conditions?.[0].message ?? '', /p0: no; .*p2: no; refused by 2 more$/);
+  const well = said([], { behind: 0, refused: [] }, refused);
+  t.like(well.conditions?.[0], { status: 'True', reason: 'Accepted', message: '120/120 proxies up to date' });
+  const quiet = { problems: [], findings: [], progress: null };
+  t.is(statusFor(object('a', well), quiet, 'later'), null, 'what is well is not told again');
 });
 
 test('the leader tells of problems, takes back what is mended, and what an earlier leader left', async (t) => {
@@ -73,6 +101,7 @@ test('the leader tells of problems, takes back what is mended, and what an earli
   let tell = () => {};
   const mesh = {
     isReady: true,
+    snapshot: null,
     findProblems: async () => problems,
     analyze: () => findings,
     onProblems: (listener: () => void) => {
@@ -81,7 +110,13 @@ test('the leader tells of problems, takes back what is mended, and what an earli
     },
   };
   const ending = new AbortController();
-  const done = writeConditions({ client, mesh, settleMs: 1, onError: (error) => t.fail(error.message) }, ending.signal);
+  const proxies = {
+    discovery: new Discovery({ identifier: 'test', resourcesFor: () => null, metrics: new Metrics() }),
+    changes: new ObjectChanges(),
+    replica: () => null,
+  };
+  const onError = (error: Error) => t.fail(error.message);
+  const done = writeConditions({ client, mesh, proxies, settleMs: 1, onError }, ending.signal);
   const statusOf = (name: string) => {
     const { conditions = [] } = (api.find('VirtualService', name)?.status ?? {}) as { conditions?: object[] };
     return conditions.map((each) => `${(each as typeof left).type} ${(each as typeof left).status}`).join();
