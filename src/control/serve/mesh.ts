@@ -232,7 +232,10 @@ function distinct(problems: readonly Problem[]): Problem[] {
 /** Searching for problems must end soon in a mesh of any size. */
 const maxTypicalNodes = 200;
 
-function typicalNodes({ objects }: Snapshot): ScopeNode[] {
+function typicalNodes({ objects, mesh }: Snapshot): ScopeNode[] {
+  // As pods have it that say nothing else.
+  const { ISTIO_META_DNS_CAPTURE: capture } = mesh.defaultConfig.proxyMetadata ?? {};
+  const dns: JsonObject = capture === undefined ? {} : { DNS_CAPTURE: capture };
   const { virtualServices, destinationRules, authorizationPolicies, peerAuthentications } = objects;
   const { serviceEntries, telemetries } = objects;
   const policies = [authorizationPolicies, peerAuthentications, objects.sidecars, telemetries];
@@ -240,7 +243,7 @@ function typicalNodes({ objects }: Snapshot): ScopeNode[] {
   const namespaces = new Set(tables.flatMap((table) => [...table.values()].map(({ metadata }) => metadata.namespace)));
   const sidecars = [...namespaces].map((namespace) => ({
     id: `sidecar~0.0.0.0~any.${namespace}~${namespace}.svc.cluster.local`,
-    metadata: { NAMESPACE: namespace ?? '' },
+    metadata: { NAMESPACE: namespace ?? '', ...dns },
   }));
   // Sidecars and Telemetries are for chosen workloads: one that has their labels.
   const chosen = [
@@ -254,7 +257,7 @@ function typicalNodes({ objects }: Snapshot): ScopeNode[] {
       ? []
       : {
           id: `sidecar~0.0.0.0~any.${namespace}~${namespace}.svc.cluster.local`,
-          metadata: { NAMESPACE: namespace, LABELS: labels },
+          metadata: { NAMESPACE: namespace, LABELS: labels, ...dns },
         },
   );
   const gateways = Array.from(objects.gateways.values(), ({ metadata: { namespace = '' }, spec }) => ({

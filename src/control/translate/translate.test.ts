@@ -253,6 +253,25 @@ test('a snapshot keeps what did not change, and counts only configuration as suc
   t.is(third.configVersion, second.configVersion + 1);
 });
 
+test('an entry for which no address is left is told so, where it would have had one', (t) => {
+  const entry = (name: string, spec: object) => ({
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'ServiceEntry',
+    metadata: { name, namespace: 'shop' },
+    spec: { hosts: [`${name}.example.com`], resolution: 'STATIC', ...spec },
+  });
+  const all = Array.from({ length: 256 }, (_, i) => i);
+  const taken = all.map((i) => entry(`taken-${i}`, { addresses: all.map((j) => `240.240.${i}.${j}`) }));
+  const snapshot = buildSnapshot(world([...taken, entry('late', {})]), null);
+  const problemsOf = (metadata: Record<string, string>) =>
+    translate(snapshot, scopeOf({ id: 'sidecar~10.0.0.1~a.shop~x', metadata }, snapshot)).problems;
+  t.deepEqual(problemsOf({}), []);
+  t.deepEqual(
+    problemsOf({ DNS_CAPTURE: 'true' }).map(({ kind, name, path, message }) => `${kind} ${name} ${path} ${message}`),
+    ['ServiceEntry late spec.addresses is not set, and no address of 240.240.0.0/16 is left for it: set one'],
+  );
+});
+
 test('a node id that is none of a proxy is refused by name', (t) => {
   const snapshot = buildSnapshot(noObjects, null);
   t.throws(() => scopeOf({ id: 'curl', metadata: {} }, snapshot), { message: /"curl".*sidecar~/ });

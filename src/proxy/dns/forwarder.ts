@@ -123,20 +123,19 @@ const overUdp: Exchange = ({ host, port }, asked, query, done) => {
 
 const overTcp: Exchange = ({ host, port }, asked, query, done) => {
   const socket = connect({ host, port });
-  let received: Buffer[] = [];
+  const received: Buffer[] = [];
   let length = 0;
+  /** Bytes, with the two that tell; unknown until these are here. */
+  let wanted = Number.POSITIVE_INFINITY;
   socket.on('error', () => done(null));
   socket.on('close', () => done(null));
   socket.on('connect', () => socket.write(framed(asked)));
   socket.on('data', (chunk) => {
     received.push(chunk as Buffer);
     length += chunk.length;
-    if (length < 2) return;
-    const all = Buffer.concat(received);
-    received = [all];
-    const wanted = 2 + all.readUInt16BE(0);
+    if (wanted === Number.POSITIVE_INFINITY && length >= 2) wanted = 2 + Buffer.concat(received).readUInt16BE(0);
     if (length < wanted) return;
-    const reply = all.subarray(2, wanted);
+    const reply = Buffer.concat(received).subarray(2, wanted);
     done(isReplyTo(reply, asked, query) ? reply : null);
   });
   return () => socket.destroy();
