@@ -23,34 +23,11 @@ export const controlPlaneClusterRules: Rule[] = [
   { apiGroups: ['apiextensions.k8s.io'], resources: ['customresourcedefinitions'], verbs: read },
   { apiGroups: istioGroups, resources: ['*'], verbs: read },
   // problems go into the status of the resource that caused them
-  {
-    apiGroups: istioGroups,
-    resources: [
-      'authorizationpolicies/status',
-      'destinationrules/status',
-      'gateways/status',
-      'peerauthentications/status',
-      'serviceentries/status',
-      'virtualservices/status',
-    ],
-    verbs: ['get', 'update', 'patch'],
-  },
+  { apiGroups: istioGroups, resources: ['*/status'], verbs: ['get', 'update', 'patch'] },
   { apiGroups: ['gateway.networking.k8s.io'], resources: ['*'], verbs: read },
   // its own GatewayClass, and what it says of the Gateway API's kinds
   { apiGroups: ['gateway.networking.k8s.io'], resources: ['gatewayclasses'], verbs: ['create', 'update', 'patch'] },
-  {
-    apiGroups: ['gateway.networking.k8s.io'],
-    resources: [
-      'backendtlspolicies/status',
-      'gatewayclasses/status',
-      'gateways/status',
-      'grpcroutes/status',
-      'httproutes/status',
-      'tcproutes/status',
-      'tlsroutes/status',
-    ],
-    verbs: ['get', 'update', 'patch'],
-  },
+  { apiGroups: ['gateway.networking.k8s.io'], resources: ['*/status'], verbs: ['get', 'update', 'patch'] },
   // what runs a Gateway
   { apiGroups: ['apps'], resources: ['deployments'], verbs: [...read, 'create', 'update', 'patch', 'delete'] },
   {
