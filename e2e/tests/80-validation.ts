@@ -105,3 +105,22 @@ for (const [does, manifests, says, before] of warned)
     );
     t.regex(told, says);
   });
+
+test.serial('a WasmPlugin says in its status that our proxy does not run it', async (t) => {
+  const plugin = `
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: told, namespace: default}
+spec: {url: "oci://example.com/filter:1"}
+`;
+  t.teardown(() => remove(plugin));
+  await apply(plugin);
+  const told = await waitFor(
+    async () => {
+      const path = 'jsonpath={.status.conditions[?(@.type=="PassedAnalysis")].message}';
+      return cluster.kubectl(['-n', 'default', 'get', 'wasmplugin', 'told', '-o', path]);
+    },
+    { what: 'the condition PassedAnalysis' },
+  );
+  t.regex(told, /takes effect on workloads that run Envoy/);
+});
