@@ -260,10 +260,21 @@ const gatewayApi: typeof specs = {
   }),
 };
 
-/** Not edited: the class, and the Service of the gateway's proxy. */
+/** Not edited: the class, the Service of the gateway's proxy, and a rule for whoever has none, so that the mesh's localities count. */
 const fixed: MeshObjects = {
   ...noObjects,
   nodes: kubernetesNodes,
+  destinationRules: new Map([
+    [
+      'istio-system/everywhere',
+      {
+        apiVersion: 'networking.istio.io/v1',
+        kind: 'DestinationRule' as const,
+        metadata: { name: 'everywhere', namespace: 'istio-system' },
+        spec: { host: '*.cluster.local', trafficPolicy: { outlierDetection: { consecutive5xxErrors: 3 } } },
+      },
+    ],
+  ]),
   gatewayClasses: new Map([
     [
       'istio',
@@ -359,7 +370,7 @@ const edit: fc.Arbitrary<Edit[]> = fc.oneof(
   { weight: 3, arbitrary: pod },
   { weight: 1, arbitrary: settings },
   ...(Object.entries({ ...specs, ...gatewayApi }) as Array<[Table, fc.Arbitrary<object>]>).map((each) => ({
-    weight: ['services', 'kubernetesGateways', 'httpRoutes'].includes(each[0]) ? 3 : 1,
+    weight: ['services', 'destinationRules', 'kubernetesGateways', 'httpRoutes'].includes(each[0]) ? 3 : 1,
     arbitrary: ofTable(each).map((one) => [one]),
   })),
 );
