@@ -205,8 +205,8 @@ export class DeltaSession implements Session {
     });
     const names = [...resources.map(({ name }) => name), ...removed];
     subscription.unanswered.set(nonce, { version, names, sentAtMs: this.#nowMs() });
-    for (const { name } of resources)
-      subscription.unconfirmed.sent(name, hadBefore.has(name), version, nonce, this.#nowMs());
+    const sent = removed.length === 0 ? names : names.slice(0, resources.length);
+    subscription.unconfirmed.sentAll(sent, hadBefore, version, nonce, this.#nowMs());
     subscription.sentNonce = nonce;
     subscription.sentVersion = version;
     subscription.isBehind = false;

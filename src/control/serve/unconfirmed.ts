@@ -28,13 +28,49 @@ export interface Unconfirmed {
 /** Somebody who is refused on and on is remembered by the whole of the time. */
 const maxSpans = 16;
 
+/** A response as a whole: two hundred proxies that are sent two thousand names each need no object a name until one of them refuses. */
+interface Batch {
+  readonly names: readonly string[];
+  readonly hadBefore: ReadonlySet<string>;
+  readonly after: number;
+  readonly upTo: number;
+  readonly isUpdate: boolean;
+  readonly sinceMs: number;
+}
+
 export class UnconfirmedResources {
   readonly #entries = new Map<string, Unconfirmed & { nonce: string }>();
+  /** By nonce. */
+  readonly #batches = new Map<string, Batch>();
   /** The version of the last snapshot of which the proxy was sent all that it lacked. */
   #followedTo = 0;
 
+  /** @param hadBefore names of which the proxy was sent another before */
+  sentAll(
+    names: readonly string[],
+    hadBefore: ReadonlySet<string>,
+    version: string,
+    nonce: string,
+    nowMs: number,
+  ): void {
+    if (this.#entries.size > 0 || this.#batches.size > 0) {
+      for (const name of names) this.sent(name, hadBefore.has(name), version, nonce, nowMs);
+      return;
+    }
+    const [after, upTo] = [this.#followedTo, Number(version)];
+    this.#batches.set(nonce, { names, hadBefore, after, upTo, isUpdate: after > 0, sinceMs: nowMs });
+  }
+
+  /** Each name for itself, as soon as one of them fares otherwise than the rest. */
+  #open(): void {
+    for (const [nonce, batch] of this.#batches)
+      for (const each of entriesOf(batch)) this.#entries.set(each.name, { ...each, nonce });
+    this.#batches.clear();
+  }
+
   /** @param hadBefore whether the proxy was sent another of that name */
   sent(name: string, hadBefore: boolean, version: string, nonce: string, nowMs: number): void {
+    this.#open();
     const known = this.#entries.get(name);
     const span = { after: hadBefore ? this.#followedTo : 0, upTo: Number(version) };
     let spans = [...(known?.spans ?? []), span];
@@ -52,6 +88,7 @@ export class UnconfirmedResources {
 
   /** What the proxy has not taken comes once more with a response, as it was. */
   again(name: string, nonce: string): void {
+    this.#open();
     const known = this.#entries.get(name);
     if (known) this.#entries.set(name, { ...known, nonce });
   }
@@ -62,12 +99,14 @@ export class UnconfirmedResources {
   }
 
   taken(nonce: string): void {
+    this.#batches.delete(nonce);
     if (this.#entries.size === 0) return;
     for (const [name, entry] of this.#entries) if (entry.nonce === nonce) this.#entries.delete(name);
   }
 
   /** A response is refused as a whole, but proxies take of it what they can and say which they could not. */
   refused(nonce: string, { message }: Pick<Nack, 'message'>): void {
+    this.#open();
     const of = [...this.#entries.values()].filter((entry) => entry.nonce === nonce);
     const named = of.filter(({ name }) => isNamedIn(message, name));
     for (const entry of of)
@@ -76,12 +115,19 @@ export class UnconfirmedResources {
   }
 
   forget(name: string): void {
+    if (this.#batches.size === 0 && this.#entries.size === 0) return;
+    this.#open();
     this.#entries.delete(name);
   }
 
   get all(): readonly Unconfirmed[] {
-    return [...this.#entries.values()];
+    return [...this.#entries.values(), ...[...this.#batches.values()].flatMap(entriesOf)];
   }
+}
+
+function entriesOf({ names, hadBefore, after, upTo, isUpdate, sinceMs }: Batch): Unconfirmed[] {
+  const [first, next] = [[{ after: 0, upTo }], [{ after, upTo }]];
+  return names.map((name) => ({ name, spans: hadBefore.has(name) ? next : first, isUpdate, sinceMs, refusal: null }));
 }
 
 /** Ours says `NAME: reason`, Envoy `Error adding/updating cluster(s) NAME: reason, NAME: reason`. */
