@@ -7,6 +7,14 @@ import type { Workload } from './workload.ts';
 
 type SlicesByService = ReadonlyMap<string, readonly EndpointSliceObject[]>;
 
+/** What was worked out so far, for the snapshot that comes next. */
+interface Known {
+  readonly endpoints: ReadonlyMap<ServicePort, readonly Endpoint[]>;
+  readonly identities: ReadonlyMap<Service, readonly string[]>;
+}
+
+export const nothingKnown: Known = { endpoints: new Map(), identities: new Map() };
+
 export class EndpointIndex {
   readonly slices: SlicesByService;
   readonly entries: readonly WorkloadEntry[];
@@ -23,22 +31,29 @@ export class EndpointIndex {
     workloadByIp: ReadonlyMap<string, Workload>,
     workloads: readonly Workload[],
     entries: readonly WorkloadEntry[],
-    previous: EndpointIndex | null,
+    before: Known,
   ) {
     this.slices = slices;
     this.entries = entries;
     this.#workloadByIp = workloadByIp;
     this.#workloads = workloads;
-    this.#endpointsBefore = previous?.knownEndpoints ?? new Map();
-    this.#identitiesBefore = previous?.knownIdentities ?? new Map();
+    this.#endpointsBefore = before.endpoints;
+    this.#identitiesBefore = before.identities;
   }
 
-  get knownEndpoints(): ReadonlyMap<ServicePort, readonly Endpoint[]> {
-    return this.#endpoints;
-  }
-
-  get knownIdentities(): ReadonlyMap<Service, readonly string[]> {
-    return this.#identities;
+  /**
+   * What nobody asked this one about is handed on as well: after a change of endpoints only few are asked about.
+   * @param services those that are left, when they are not the same as here
+   */
+  known(services: readonly Service[] | null): Known {
+    const endpoints = new Map([...this.#endpointsBefore, ...this.#endpoints]);
+    const identities = new Map([...this.#identitiesBefore, ...this.#identities]);
+    if (services === null) return { endpoints, identities };
+    const left = new Set(services);
+    const ports = new Set(services.flatMap((service) => service.ports));
+    for (const port of endpoints.keys()) if (!ports.has(port)) endpoints.delete(port);
+    for (const service of identities.keys()) if (!left.has(service)) identities.delete(service);
+    return { endpoints, identities };
   }
 
   endpoints(service: Service, port: ServicePort): readonly Endpoint[] {

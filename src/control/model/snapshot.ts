@@ -15,7 +15,7 @@ import { keyOf } from '../gateway-api/view.ts';
 import { type AccessLogging, meshAccessLogging } from './access-logging.ts';
 import { type Allocation, allocateAddresses } from './address-allocation.ts';
 import type { Endpoint } from './endpoint.ts';
-import { EndpointIndex } from './endpoint-index.ts';
+import { EndpointIndex, nothingKnown } from './endpoint-index.ts';
 import { MtlsPolicies } from './mtls-mode.ts';
 import type { EndpointSliceObject, MeshObjects } from './objects.ts';
 import { byAge, compare } from './selector.ts';
@@ -118,7 +118,7 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
     workloads.byIp,
     [...workloads.byName.values()],
     keep(lastIndex?.entries, () => [...objects.workloadEntries.values()], 'workloadEntries'),
-    lastIndex ?? null,
+    lastIndex?.known(services === previous?.services ? null : services) ?? nothingKnown,
   );
 
   const snapshot: Snapshot = {
