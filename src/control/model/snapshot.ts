@@ -208,7 +208,8 @@ function changedServices(
     const [namespace, name] = key.split('/');
     const service = serviceByHost.get(`${name}.${namespace}.svc.${domain}`);
     if (!service) continue;
-    if (service.headless || before.identities(service) !== now.identities(service)) return null;
+    const [trusted, trustedNow] = [before.identities(service), now.identities(service)];
+    if (service.headless || trusted.join() !== trustedNow.join()) return null;
     changed.push(service);
   }
   return changed;
