@@ -1,5 +1,5 @@
 import test from 'ava';
-import { type EndpointSliceObject, noObjects, type ServiceObject } from './objects.ts';
+import { type EndpointSliceObject, noObjects, type PodObject, type ServiceObject } from './objects.ts';
 import { buildSnapshot, type Snapshot } from './snapshot.ts';
 
 const service = (name: string): [string, ServiceObject] => [
@@ -16,9 +16,19 @@ const slice = (name: string, address: string): [string, EndpointSliceObject] => 
   },
 ];
 
+const pod: [string, PodObject] = [
+  'shop/till-1',
+  {
+    metadata: { name: 'till-1', namespace: 'shop', labels: { app: 'till' } },
+    spec: { serviceAccountName: 'till', containers: [] },
+    status: { podIP: '10.1.0.2', phase: 'Running' },
+  },
+];
+
 test('endpoints that nobody asks about for a while are the same ones when somebody does', (t) => {
   let objects = {
     ...noObjects,
+    pods: new Map([pod]),
     services: new Map([service('cart'), service('till')]),
     endpointSlices: new Map([slice('cart', '10.1.0.1'), slice('till', '10.1.0.2')]),
   };
