@@ -56,8 +56,9 @@ export function admin(options: AdminOptions): Admin {
     help,
     params,
     post: true,
-    answer: (_request, url) => {
+    answer: async (_request, url) => {
       act(url);
+      await plane.settled();
       return text('OK\n');
     },
   });
@@ -133,7 +134,7 @@ export function admin(options: AdminOptions): Admin {
     '/runtime_modify': {
       help: 'Adds or modifies runtime values as passed in query parameters; an empty value deletes what was added',
       post: true,
-      answer: (_request, url) => modifyRuntime(url.searchParams),
+      answer: (_request, url) => modifyRuntime(plane, url.searchParams),
     },
     '/memory': { help: 'print current allocation/heap usage', answer: () => json(memory()) },
     '/init_dump': {
@@ -169,7 +170,14 @@ export function admin(options: AdminOptions): Admin {
     '/healthcheck/ok': does('cause the server to pass health checks', () => options.failHealth(false)),
     '/reset_counters': does('reset all counters to zero', () => plane.resetCounters()),
     '/reopen_logs': does('reopen access logs', () => reopenLogFiles()),
-    '/quitquitquit': does('exit the server', () => options.quit()),
+    '/quitquitquit': {
+      help: 'exit the server',
+      post: true,
+      answer: () => {
+        options.quit();
+        return text('OK\n');
+      },
+    },
   };
   return { routes: routesOf(pages), unknown: () => unknownPage(pages) };
 }
@@ -192,10 +200,12 @@ function listenersPage(plane: DataPlane, format: string | null): Reply {
 const modifyUsage = `usage: /runtime_modify?key1=value1&key2=value2&keyN=valueN
 use an empty value to remove a previously added override`;
 
-function modifyRuntime(query: URLSearchParams): Reply {
+async function modifyRuntime(plane: DataPlane, query: URLSearchParams): Promise<Reply> {
   if (query.size === 0) return text(modifyUsage, 400);
   const fault = runtimeValues.override(query);
-  return fault === null ? text('OK\n') : text(fault, 503);
+  if (fault !== null) return text(fault, 503);
+  await plane.settled();
+  return text('OK\n');
 }
 
 /** V8's figures under the names of Envoy's allocator; bytes as text, as 64 bits are in JSON. */

@@ -57,6 +57,8 @@ export interface DataPlane {
   /** The page /clusters; `fixed` are the clusters of the bootstrap file. */
   clustersPage(query: string, fixed: readonly string[]): Promise<Reply>;
   resetCounters(): void;
+  /** Resolves when every thread goes by what it was told before, values of the runtime among it. */
+  settled(): Promise<void>;
   /** Sends the spans that wait, then ends everything at once. */
   close(): Promise<void>;
 }

@@ -26,6 +26,8 @@ export interface Asks {
   drain: [{ limitMs: number; minimumMs: number }, null];
   counts: [{ unusedClusters: boolean }, Counts];
   clustersPage: [{ query: string; fixed: readonly string[] }, Reply];
+  /** Orders are taken in turn: its answer says that those before it were. */
+  settled: [null, null];
   close: [null, null];
 }
 export type AskKind = keyof Asks;

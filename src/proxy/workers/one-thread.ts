@@ -90,6 +90,8 @@ export class OneThread implements DataPlane {
     this.runtime.statistics.reset();
   }
 
+  async settled(): Promise<void> {}
+
   async close(): Promise<void> {
     await this.#telemetry.flushSpans(this.runtime, flushSpansMs);
     await this.runtime.close();

@@ -45,6 +45,7 @@ async function serve(port: MessagePort, start: WorkerStart): Promise<void> {
     drain: ({ limitMs, minimumMs }) => plane.drain(limitMs, minimumMs).then(() => null),
     counts: ({ unusedClusters }) => plane.counts(unusedClusters),
     clustersPage: ({ query, fixed }) => plane.clustersPage(query, fixed),
+    settled: () => Promise.resolve(null),
     async close() {
       await plane.close();
       flushLogFilesSync();

@@ -169,6 +169,7 @@ test.serial('workers drain together', async (t) => {
   const shared = await Shared.by(t, await originFor(t, () => ok('hello')));
   const callers = await shared.callers(t);
   shared.proxy.lifecycle.drainNow();
+  await shared.plane.settled();
   t.is(await shared.page('/ready'), 'DRAINING\n');
   for (const caller of callers) t.regex(await caller.send(get('/')).responses(), /connection: close/i);
   shared.proxy.lifecycle.quit();

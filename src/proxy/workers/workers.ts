@@ -264,6 +264,10 @@ export class Workers implements DataPlane {
     this.#tell({ kind: 'resetCounters' });
   }
 
+  async settled(): Promise<void> {
+    await this.#askAll('settled', null);
+  }
+
   async close(): Promise<void> {
     this.#ended = true;
     this.#unwatch();
