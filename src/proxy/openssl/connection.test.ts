@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { TestAuthority } from '../testing/certificates.ts';
 import { type ServerHandshake, TlsConnection, type TlsSession } from './connection.ts';
 import { TlsContext } from './context.ts';
+import { openssl } from './library.ts';
 
 const authority = await TestAuthority.make();
 const stranger = await TestAuthority.make();
@@ -11,6 +12,12 @@ const contextOf = async (from: TestAuthority, name: string) =>
   new TlsContext({ ...limits, certificates: [await from.issue(name)], roots: authority.roots });
 const server = await contextOf(authority, 'spiffe://cluster.local/ns/a/sa/server');
 const client = await contextOf(authority, 'spiffe://cluster.local/ns/a/sa/client');
+const olderClient = new TlsContext({
+  ...limits,
+  maxVersion: 'TLSv1.2',
+  certificates: [await authority.issue('spiffe://cluster.local/ns/a/sa/older')],
+  roots: authority.roots,
+});
 const foreign = await contextOf(stranger, 'spiffe://cluster.local/ns/a/sa/client');
 
 /** One end, with what has been sent to it and what it has understood. */
@@ -53,11 +60,12 @@ function pair(
   session: TlsSession | null = null,
   onSession: (session: TlsSession) => void = () => {},
   asks: ServerHandshake = strict,
+  to = server,
 ) {
   const caller = new End(
     TlsConnection.client(from, { verification: 'enforced', serverName: 'shop', alpn: ['h2'], session, onSession }),
   );
-  const called = new End(TlsConnection.server(server, asks));
+  const called = new End(TlsConnection.server(to, asks));
   caller.tls.handshake();
   caller.flush(called);
   return { caller, called };
@@ -192,6 +200,60 @@ test('a session is resumed once, after its connection is gone too, and brings th
   t.true(resumes(sessions[1]));
   t.false(resumes(sessions[1]));
   t.is(sessions.length, 4);
+});
+
+test('a session that the server declines leaves its certificate to nobody else', async (t) => {
+  const sessions: TlsSession[] = [];
+  const first = pair(client, null, (session) => sessions.push(session));
+  move(first);
+  t.deepEqual(first.called.tls.peerCertificate, first.caller.tls.ownCertificate);
+  // The session goes with SHA-256: it cannot be resumed under another digest, and a full handshake follows.
+  const other = await contextOf(authority, 'spiffe://cluster.local/ns/a/sa/other');
+  openssl.contextSuites(other.pointer, 'TLS_AES_256_GCM_SHA384');
+  const second = pair(other, sessions[0], (session) => sessions.push(session));
+  move(second);
+  t.is(second.called.tls.cipher, 'TLS_AES_256_GCM_SHA384');
+  t.false(second.called.tls.resumed);
+  t.deepEqual(second.called.tls.peerCertificate, second.caller.tls.ownCertificate);
+  const third = pair(other, sessions.at(-1), () => {});
+  move(third);
+  t.true(third.called.tls.resumed);
+  t.deepEqual(third.called.tls.peerCertificate, third.caller.tls.ownCertificate);
+});
+
+test('whose key was forgotten is known by the same certificate when it comes again', (t) => {
+  const sessions: TlsSession[] = [];
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const from = version === 'TLSv1.2' ? olderClient : client;
+    const first = pair(from, null, (session) => sessions.push(session));
+    move(first);
+    t.is(first.called.tls.version, version);
+    t.deepEqual(first.called.tls.peerCertificate, first.caller.tls.ownCertificate);
+    first.called.tls.forgetPeerKey();
+    const second = pair(from, sessions.at(-1));
+    move(second);
+    t.true(second.called.tls.resumed);
+    t.deepEqual(second.called.tls.peerCertificate, second.caller.tls.ownCertificate);
+  }
+});
+
+test('a thousand sessions are kept, those used last', async (t) => {
+  const context = await contextOf(authority, 'spiffe://cluster.local/ns/a/sa/busy');
+  const offered: TlsSession[] = [];
+  const meet = (session: TlsSession | null) => {
+    const ends = pair(client, session, (given) => offered.push(given), strict, context);
+    move(ends);
+    const { resumed } = ends.called.tls;
+    ends.caller.tls.free();
+    ends.called.tls.free();
+    return resumed;
+  };
+  for (let i = 0; i < 1002; i++) meet(null);
+  t.is(context.sessions!.size, 1000);
+  t.false(meet(offered[0]));
+  t.true(meet(offered[1001]));
+  context.free();
+  t.is(context.sessions!.size, 0);
 });
 
 test('a session from where less was asked for does not pass where more is', (t) => {

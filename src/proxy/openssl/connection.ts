@@ -1,6 +1,7 @@
 import { acceptAll, type TlsContext } from './context.ts';
 import { addressOf, constants, isTlsError, memoryBio, openssl, poke, takeError, textAt } from './library.ts';
 import { keepNoPeerKey } from './peer-keys.ts';
+import type { CachedSession } from './session-cache.ts';
 
 /** A session that a server gave, for a shorter handshake with it. */
 export class TlsSession {
@@ -93,6 +94,10 @@ export class TlsConnection {
   private readonly onSession: ((session: TlsSession) => void) | null;
   private enforces = false;
   private requiresCertificate = false;
+  /** Of a server: what the client asked to resume, which OpenSSL may decline. */
+  private offered: CachedSession | null = null;
+  /** Of a server: what can be resumed. */
+  private session: CachedSession | null = null;
 
   private constructor(context: TlsContext, alpnChoice: string | null, onSession: ClientHandshake['onSession'] | null) {
     const ssl = openssl.sslNew(context.pointer);
@@ -110,6 +115,7 @@ export class TlsConnection {
   static server(context: TlsContext, handshake: ServerHandshake): TlsConnection {
     const connection = new TlsConnection(context, handshake.alpn, null);
     openssl.sslAccept(connection.ssl);
+    if (context.sessions !== null) openssl.sslOptions(connection.ssl, constants.optionNoTicket);
     connection.requiresCertificate = handshake.requiresCertificate;
     connection.verify(handshake.verification, handshake.requiresCertificate ? constants.verifyRequired : 0);
     return connection;
@@ -148,6 +154,9 @@ export class TlsConnection {
     const result = openssl.sslHandshake(this.ssl);
     if (result === 1) {
       this.checkResumed();
+      // A client of TLS 1.2 is given no other.
+      if (this.offered !== null && this.resumed) this.session ??= this.offered;
+      this.offered = null;
       this.established = true;
       return true;
     }
@@ -255,7 +264,10 @@ export class TlsConnection {
 
   /** DER; null when the peer showed none. */
   get peerCertificate(): Buffer | null {
-    return derOf(openssl.sslPeer(this.ssl));
+    const { session } = this;
+    if (session === null) return derOf(openssl.sslPeer(this.ssl));
+    session.certificate ??= derOf(openssl.sslPeer(this.ssl));
+    return session.certificate;
   }
 
   /** DER; null when this side showed none. */
@@ -317,9 +329,23 @@ export class TlsConnection {
 
   /** For the callback of the context: 1 takes the session over. */
   keepSession(session: bigint): number {
-    if (this.onSession === null) return 0;
-    this.onSession(new TlsSession(session));
+    if (this.onSession !== null) {
+      this.onSession(new TlsSession(session));
+      return 1;
+    }
+    const { sessions } = this.context;
+    if (sessions === null) return 0;
+    const length: [number] = [0];
+    const id = openssl.sessionId(session, length);
+    this.session = sessions.keep(textAt(id, length[0]), session);
+    if (this.offered !== null && this.resumed) this.session.certificate = this.offered.certificate;
     return 1;
+  }
+
+  /** For the callback of the context. */
+  findSession(id: bigint, length: number): bigint | null {
+    this.offered = this.context.sessions?.find(textAt(id, length)) ?? null;
+    return this.offered?.pointer ?? null;
   }
 }
 

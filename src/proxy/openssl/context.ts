@@ -1,6 +1,7 @@
 import type { TlsParameters } from '../config/table.ts';
 import { currentConnection } from './connection.ts';
 import { callback, constants, loadOpenSsl, memoryBio, openssl, takeError } from './library.ts';
+import { SessionCache } from './session-cache.ts';
 import { VerifiedChains } from './verified-chains.ts';
 
 export interface TlsContextOptions {
@@ -31,7 +32,8 @@ const versions = { 'TLSv1.2': 0x0303, 'TLSv1.3': 0x0304 } as const;
 const registry = new FinalizationRegistry<bigint>((context) => openssl.contextFree(context));
 
 /** What OpenSSL calls while it works on a connection. */
-let hooks: { acceptAll: bigint; verifyChain: bigint; selectAlpn: bigint; keepSession: bigint } | null = null;
+type Hook = 'acceptAll' | 'verifyChain' | 'selectAlpn' | 'keepSession' | 'findSession';
+let hooks: Readonly<Record<Hook, bigint>> | null = null;
 
 function loadHooks() {
   loadOpenSsl();
@@ -47,6 +49,9 @@ function loadHooks() {
     keepSession: callback('LateenNewSession', (_ssl: bigint, session: bigint) =>
       currentConnection().keepSession(session),
     ),
+    findSession: callback('LateenGetSession', (_ssl: bigint, id: bigint, length: number) =>
+      currentConnection().findSession(id, length),
+    ),
   };
   return hooks;
 }
@@ -61,15 +66,20 @@ export class TlsContext {
   readonly shown: Map<bigint, Buffer> = new Map();
   /** Null where every handshake asks anew: nothing is trusted, or what is may have been revoked meanwhile. */
   readonly chains: VerifiedChains | null;
+  /** Of clients that showed a certificate; null where tickets hold what is needed, or none are given. */
+  readonly sessions: SessionCache | null;
 
   constructor(options: TlsContextOptions) {
-    const { verifyChain, selectAlpn, keepSession } = loadHooks();
+    const { verifyChain, selectAlpn, keepSession, findSession } = loadHooks();
     const pointer = openssl.contextNew(openssl.method());
     if (pointer === null) throw takeError();
     this.pointer = pointer;
     registry.register(this, this.pointer, this);
     openssl.contextAlpn(pointer, selectAlpn, null);
     openssl.contextNewSession(pointer, keepSession);
+    const { issuesTickets, ticketKeys } = options.parameters ?? noParameters;
+    this.sessions = options.roots !== null && issuesTickets && ticketKeys === null ? new SessionCache() : null;
+    if (this.sessions !== null) openssl.contextGetSession(pointer, findSession);
     this.limit(options);
     for (const { chain, key } of options.certificates) this.show(chain, key);
     if (options.roots !== null) this.trust(options.roots, options.revoked);
@@ -82,7 +92,9 @@ export class TlsContext {
    * collector, which does not see how much memory it is.
    */
   free(): void {
-    if (registry.unregister(this)) openssl.contextFree(this.pointer);
+    if (!registry.unregister(this)) return;
+    this.sessions?.free();
+    openssl.contextFree(this.pointer);
   }
 
   private limit({ minVersion, maxVersion, parameters }: TlsContextOptions): void {
@@ -94,7 +106,10 @@ export class TlsContext {
       constants.setMode,
       constants.modeReleaseBuffers | constants.modeMovingWriteBuffer | constants.modeNoAutoChain,
     );
-    control(constants.setSessionCacheMode, constants.cacheClient | constants.cacheNoInternal);
+    control(
+      constants.setSessionCacheMode,
+      constants.cacheClient | (this.sessions === null ? 0 : constants.cacheServer) | constants.cacheNoInternal,
+    );
     check(control(constants.setMinVersion, versions[minVersion]));
     check(control(constants.setMaxVersion, versions[maxVersion]));
     check(openssl.contextControlText(pointer, constants.setGroups, 0, given.groups || defaultGroups));

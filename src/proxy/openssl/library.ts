@@ -66,6 +66,7 @@ export interface OpenSsl {
   contextTickets(context: Pointer, count: number): number;
   contextAlpn(context: Pointer, callback: Callback, argument: null): void;
   contextNewSession(context: Pointer, callback: Callback): void;
+  contextGetSession(context: Pointer, callback: Callback): void;
   contextVerifyChain(context: Pointer, callback: Callback, argument: null): void;
 
   sslNew(context: Pointer): Pointer | null;
@@ -91,6 +92,8 @@ export interface OpenSsl {
   sslOwn(ssl: Pointer): Pointer | null;
   sslReused(ssl: Pointer): number;
   sslSession(ssl: Pointer, session: Pointer): number;
+  sslOptions(ssl: Pointer, options: number): number;
+  sessionId(session: Pointer, length: [number]): Pointer;
   sessionFree(session: Pointer): void;
 }
 
@@ -109,6 +112,7 @@ export function loadOpenSsl(): void {
     'int LateenSelectAlpn(void *ssl, void *out, void *outLength, void *offered, uint32_t length, void *argument)',
   );
   koffi.proto('int LateenNewSession(void *ssl, void *session)');
+  koffi.proto('void *LateenGetSession(void *ssl, void *id, int length, void *copy)');
   koffi.proto('int LateenVerifyChain(void *verification, void *argument)');
   // `declaration` is C, with `void *` for what is opaque and `uint8_t *` for a buffer.
   const bind = <F>(declaration: string): F => {
@@ -176,6 +180,7 @@ export function loadOpenSsl(): void {
     contextTickets: bind('int SSL_CTX_set_num_tickets(void *context, size_t count)'),
     contextAlpn: bind('void SSL_CTX_set_alpn_select_cb(void *context, LateenSelectAlpn *callback, void *argument)'),
     contextNewSession: bind('void SSL_CTX_sess_set_new_cb(void *context, LateenNewSession *callback)'),
+    contextGetSession: bind('void SSL_CTX_sess_set_get_cb(void *context, LateenGetSession *callback)'),
     contextVerifyChain: bind(
       'void SSL_CTX_set_cert_verify_callback(void *context, LateenVerifyChain *callback, void *argument)',
     ),
@@ -203,14 +208,16 @@ export function loadOpenSsl(): void {
     sslOwn: bind('void *SSL_get_certificate(void *ssl)'),
     sslReused: bind('int SSL_session_reused(void *ssl)'),
     sslSession: bind('int SSL_set_session(void *ssl, void *session)'),
+    sslOptions: bind('uint64_t SSL_set_options(void *ssl, uint64_t options)'),
+    sessionId: bind('void *SSL_SESSION_get_id(void *session, _Out_ uint32_t *length)'),
     sessionFree: bind('void SSL_SESSION_free(void *session)'),
   };
 }
 
 /** A function that OpenSSL may call, for as long as the process lives. */
 export function callback(
-  type: 'LateenVerify' | 'LateenVerifyChain' | 'LateenSelectAlpn' | 'LateenNewSession',
-  call: (...args: never[]) => number,
+  type: 'LateenVerify' | 'LateenVerifyChain' | 'LateenSelectAlpn' | 'LateenNewSession' | 'LateenGetSession',
+  call: (...args: never[]) => number | Pointer | null,
 ): Callback {
   return koffi.register(call, koffi.pointer(type)) as unknown as Callback;
 }
@@ -250,6 +257,7 @@ export const constants = {
   verifyRequired: 2,
   cacheOff: 0,
   cacheClient: 1,
+  cacheServer: 2,
   cacheNoInternal: 0x300,
   crlCheck: 4 | 8,
   shutdownReceived: 2,
