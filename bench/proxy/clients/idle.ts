@@ -14,23 +14,17 @@ const secureContext =
     ? createSecureContext({ ca: readFileSync(roots), cert: readFileSync(chain), key: readFileSync(key) })
     : null;
 const sockets: Socket[] = [];
-let session: Buffer | undefined;
 
 function dial(): Socket {
   const at = { host: '127.0.0.1', port: Number(port) };
   if (secureContext === null) return connectPlain(at);
-  const socket = connectTls({
+  // In full: connections that resume one session may share what each of them would keep.
+  return connectTls({
     ...at,
     secureContext,
-    session,
     servername: 'shop.bench.svc.cluster.local',
     checkServerIdentity: () => undefined,
   });
-  // Resuming spares both sides the long part; what an idle connection keeps is the same.
-  socket.once('session', (given) => {
-    session ??= given;
-  });
-  return socket;
 }
 
 function open(): Promise<void> {

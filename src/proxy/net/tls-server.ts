@@ -67,7 +67,10 @@ export function terminateTls(
       return;
     }
     const peer = certificate !== null && proves(connection, tls) ? identityOf(certificate) : null;
-    if (certificate !== null) forgetPeerKeySoon(connection);
+    if (certificate !== null) {
+      connection.forgetPeerChain();
+      forgetPeerKeySoon(connection);
+    }
     const { alpn, version, cipher } = connection;
     settle({ peer, ownCertificate: ownCertificate(connection), alpn, version, cipher }, '');
   });

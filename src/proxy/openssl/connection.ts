@@ -224,6 +224,18 @@ export class TlsConnection {
   }
 
   /**
+   * For a server that has read `peerCertificate`, which is not to be asked for again: the certificates that led from it to a root
+   * are verified, and as large as it is.
+   */
+  forgetPeerChain(): void {
+    this.session = null;
+    const chain = openssl.sslPeerChain(this.ssl);
+    if (chain === null) return;
+    for (let item = openssl.stackPop(chain); item !== null; item = openssl.stackPop(chain))
+      openssl.certificateFree(item);
+  }
+
+  /**
    * For a server that knows who its client is: OpenSSL keeps the client's certificate as long as the connection, and its key in
    * several forms. This side's key, which is there anyway, takes that place: 2 KiB an idle connection, for 0.1 ms of work.
    */
@@ -358,7 +370,11 @@ function derOf(certificate: bigint | null): Buffer | null {
   if (certificate === null) return null;
   openssl.certificateWrite(sealed, certificate);
   const length = openssl.bioRead(sealed, sealedAddress, sealedBytes);
-  return length > 0 ? Buffer.from(TlsConnection.sealed.subarray(0, length)) : null;
+  if (length <= 0) return null;
+  // It may stay for long: no other's memory is to stay with it.
+  const der = Buffer.allocUnsafeSlow(length);
+  TlsConnection.sealed.copy(der, 0, 0, length);
+  return der;
 }
 
 /** Length and name of each (RFC 7301 §3.1). */

@@ -47,6 +47,7 @@ export interface OpenSsl {
   verificationSetError(verification: Pointer, error: number): void;
   stackLength(stack: Pointer): number;
   stackItem(stack: Pointer, index: number): Pointer;
+  stackPop(stack: Pointer): Pointer | null;
 
   method(): Pointer;
   contextNew(method: Pointer): Pointer | null;
@@ -89,6 +90,7 @@ export interface OpenSsl {
   cipherName(cipher: Pointer): string;
   sslVerifyResult(ssl: Pointer): number;
   sslPeer(ssl: Pointer): Pointer | null;
+  sslPeerChain(ssl: Pointer): Pointer | null;
   sslOwn(ssl: Pointer): Pointer | null;
   sslReused(ssl: Pointer): number;
   sslSession(ssl: Pointer, session: Pointer): number;
@@ -161,6 +163,7 @@ export function loadOpenSsl(): void {
     verificationSetError: bind('void X509_STORE_CTX_set_error(void *verification, int error)'),
     stackLength: bind('int OPENSSL_sk_num(void *stack)'),
     stackItem: bind('void *OPENSSL_sk_value(void *stack, int index)'),
+    stackPop: bind('void *OPENSSL_sk_pop(void *stack)'),
 
     method: bind('void *TLS_method()'),
     contextNew: bind('void *SSL_CTX_new(void *method)'),
@@ -205,6 +208,7 @@ export function loadOpenSsl(): void {
     cipherName: bind('const char *SSL_CIPHER_standard_name(void *cipher)'),
     sslVerifyResult: bind('long SSL_get_verify_result(void *ssl)'),
     sslPeer: bind('void *SSL_get0_peer_certificate(void *ssl)'),
+    sslPeerChain: bind('void *SSL_get_peer_cert_chain(void *ssl)'),
     sslOwn: bind('void *SSL_get_certificate(void *ssl)'),
     sslReused: bind('int SSL_session_reused(void *ssl)'),
     sslSession: bind('int SSL_set_session(void *ssl, void *session)'),
