@@ -157,6 +157,24 @@ const defaultTableBytes = 4096;
 const maxStringBytes = 262_144;
 let scratch: Buffer = Buffer.allocUnsafeSlow(16_384);
 
+/**
+ * Literal fields that came more than once, as they came: peers that keep no table send the same bytes with every message, and
+ * reading them costs more than knowing them again. By hash, the latest in each place, for all connections of the thread.
+ */
+const literalSlots = 256;
+const literals = Array<{ readonly encoded: Buffer; readonly entry: HpackEntry } | undefined>(literalSlots).fill(
+  undefined,
+);
+const maxLiteralBytes = 128;
+const notRepeated = -1;
+const sightings = new Int32Array(literalSlots).fill(notRepeated);
+
+function isSame(known: Buffer, bytes: Buffer, from: number, to: number): boolean {
+  if (known.length !== to - from) return false;
+  for (let i = 0, k = from; k < to; i++, k++) if (known[i] !== bytes[k]) return false;
+  return true;
+}
+
 /** The receiving side of a connection's header compression (RFC 7541). */
 export class HpackDecoder {
   private readonly table = new DynamicTable(defaultTableBytes);
@@ -164,6 +182,7 @@ export class HpackDecoder {
   /** Where the last integer or string ended; -1 when it was none. */
   private at = 0;
   private scratchUsed = 0;
+  private literalEnd = 0;
 
   /** Decodes `bytes[start, end)` into a section that was begun. False: the connection cannot go on (COMPRESSION_ERROR). */
   decode(bytes: Buffer, start: number, end: number, section: FieldSection): boolean {
@@ -209,19 +228,50 @@ export class HpackDecoder {
   private literal(bytes: Buffer, from: number, end: number, indexed: boolean): HpackEntry | null {
     const index = this.integer(bytes, from, end, indexed ? 6 : 4);
     if (this.at < 0) return null;
+    // What is never to be indexed is not kept here either; an index into the table means something else each time.
+    const mayRepeat = index <= 61 && (indexed || bytes[from] < 16);
+    const hash = mayRepeat ? this.hashOfLiteral(bytes, from, end, index) : notRepeated;
+    const known = hash === notRepeated ? undefined : literals[hash & (literalSlots - 1)];
+    if (known !== undefined && isSame(known.encoded, bytes, from, this.literalEnd)) {
+      this.at = this.literalEnd;
+      return known.entry;
+    }
+    const repeats = hash !== notRepeated && sightings[hash & (literalSlots - 1)] === hash;
+    if (hash !== notRepeated) sightings[hash & (literalSlots - 1)] = hash;
+    const keeps = indexed || repeats;
     let name: Buffer = nothing;
+    let named: HpackEntry | null = null;
     if (index > 0) {
-      const named = this.entryAt(index);
-      if (named === undefined) return null;
+      named = this.entryAt(index) ?? null;
+      if (named === null) return null;
       name = named.name;
     } else {
       const text = this.string(bytes, this.at, end);
       if (text === null) return null;
-      name = indexed ? Buffer.from(text) : text;
+      name = keeps ? Buffer.from(text) : text;
     }
     const text = this.string(bytes, this.at, end);
     if (text === null) return null;
-    return new HpackEntry(name, indexed ? Buffer.from(text) : text);
+    const entry = new HpackEntry(name, keeps ? Buffer.from(text) : text, named);
+    if (repeats) literals[hash & (literalSlots - 1)] = { encoded: Buffer.from(bytes.subarray(from, this.at)), entry };
+    return entry;
+  }
+
+  /** Of an encoded field whose name's index ends at `at`, and sets `literalEnd`; `notRepeated` for a long one, or none. */
+  private hashOfLiteral(bytes: Buffer, from: number, end: number, index: number): number {
+    const { at } = this;
+    let to = at;
+    for (let strings = index === 0 ? 2 : 1; strings > 0; strings--) {
+      // Lengths of one byte.
+      const length = to < end ? bytes[to] & 127 : 127;
+      if (length === 127) return notRepeated;
+      to += 1 + length;
+    }
+    if (to > end || to - from > maxLiteralBytes) return notRepeated;
+    this.literalEnd = to;
+    let hash = 17;
+    for (let i = from; i < to; i++) hash = (Math.imul(hash, 31) + bytes[i]) | 0;
+    return (hash ^ (hash >>> 15)) & 0x3fffffff;
   }
 
   /** RFC 7541 §5.1; more than 28 bits are nothing that this connection can mean. */

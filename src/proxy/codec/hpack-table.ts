@@ -30,13 +30,20 @@ export class HpackEntry {
   /** The value of a pseudo-header as text; '' for others. */
   readonly text: string;
 
-  constructor(name: Buffer, value: Buffer) {
+  /** `named` has the same name: what follows from it is known. */
+  constructor(name: Buffer, value: Buffer, named: HpackEntry | null = null) {
     this.name = name;
     this.value = value;
     this.size = name.length + value.length + 32;
-    this.pseudo = name[0] === 58 ? pseudoOf(name) : 0;
-    this.id = this.pseudo === 0 ? nameId(name) : 0;
-    this.fault = faultOf(name, value);
+    if (named === null) {
+      this.pseudo = name[0] === 58 ? pseudoOf(name) : 0;
+      this.id = this.pseudo === 0 ? nameId(name) : 0;
+      this.fault = nameFault(name) || valueFault(value);
+    } else {
+      this.pseudo = named.pseudo;
+      this.id = named.id;
+      this.fault = named.fault === badName ? badName : valueFault(value);
+    }
     this.text = this.pseudo === 0 ? '' : value.toString('latin1');
   }
 }
@@ -52,12 +59,17 @@ function nameId(name: Buffer): number {
   return findNameId(hash, name, 0, name.length);
 }
 
-/** Names are lower-case tokens; values hold no control characters and neither begin nor end with white space. */
-function faultOf(name: Buffer, value: Buffer): number {
+/** Names are lower-case tokens. */
+function nameFault(name: Buffer): number {
   const from = name[0] === 58 ? 1 : 0;
   if (name.length === from) return badName;
   for (let i = from; i < name.length; i++)
     if (tokenByte[name[i]] === 0 || (name[i] >= 65 && name[i] <= 90)) return badName;
+  return sound;
+}
+
+/** Values hold no control characters and neither begin nor end with white space. */
+function valueFault(value: Buffer): number {
   const { length } = value;
   for (let i = 0; i < length; i++) if (valueByte[value[i]] === 0) return badValue;
   if (length > 0 && (isSpace(value[0]) || isSpace(value[length - 1]))) return badValue;

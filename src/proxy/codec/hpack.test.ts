@@ -118,6 +118,67 @@ test('what is encoded is decoded again, over many messages of a connection and a
   );
 });
 
+/** Fields of a peer that keeps no table of its own: a name by its place in the static table or in full, then the value. */
+const literalFields = fc.array(
+  fc.record({
+    kind: fc.constantFrom(0x00, 0x10, 0x40),
+    name: fc.constantFrom(0, 28, 31, 33, 54),
+    spelled: fc.constantFrom('grpc-status', 'x-tenant', 'Bad-Name'),
+    value: fc.constantFrom('', '0', 'application/grpc', ' bad', 'v'.repeat(200)),
+    huffman: fc.boolean(),
+  }),
+  { minLength: 1, maxLength: 8 },
+);
+
+/** `0` in Huffman code, and what pads it. */
+const zeroInHuffman = Buffer.of(0x81, 0x07);
+
+function literal({
+  kind,
+  name,
+  spelled,
+  value,
+  huffman,
+}: (typeof literalFields extends fc.Arbitrary<infer T> ? T : never)[0]) {
+  const integer = (bits: number, prefix: number, number: number) => {
+    const most = (1 << prefix) - 1;
+    return number < most
+      ? [bits | number]
+      : [
+          bits | most,
+          ((number - most) & 127) | (number - most > 127 ? 128 : 0),
+          ...(number - most > 127 ? [(number - most) >> 7] : []),
+        ];
+  };
+  const string = (text: string) =>
+    huffman && text === '0' ? [...zeroInHuffman] : [...integer(0, 7, text.length), ...Buffer.from(text, 'latin1')];
+  return Buffer.from([
+    ...integer(kind, kind === 0x40 ? 6 : 4, name),
+    ...(name === 0 ? string(spelled) : []),
+    ...string(value),
+  ]);
+}
+
+test('literal fields are read the same however often they have come, on whichever connection', (t) => {
+  const read = (decoder: HpackDecoder, fields: Buffer[]) => {
+    const section = decoded(decoder, Buffer.concat([Buffer.of(0x88), ...fields]), 'response');
+    return section && { fault: section.fault, length: section.block.contentLength, fields: fieldsOf(section) };
+  };
+  fc.assert(
+    fc.property(literalFields, (given) => {
+      const fields = given.map(literal);
+      const decoders = [new HpackDecoder(), new HpackDecoder(), new HpackDecoder()];
+      const first = read(decoders[0], fields);
+      if (first === null) throw new Error('not decoded');
+      for (const decoder of [...decoders, ...decoders]) t.deepEqual(read(decoder, fields), first);
+      // The newest entry of the table is the field that was added last, kept or not.
+      const added = given.filter(({ kind }) => kind === 0x40).length;
+      if (added > 0) t.deepEqual(read(decoders[1], [Buffer.of(190)]), read(decoders[0], [Buffer.of(190)]));
+    }),
+    { numRuns: 300 },
+  );
+});
+
 test('what repeats is sent as one byte, and credentials never enter the table', (t) => {
   const encoder = new HpackEncoder();
   const send = () =>

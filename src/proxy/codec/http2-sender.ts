@@ -129,7 +129,7 @@ export class Http2Sender {
   }
 
   private maySend(stream: Http2Stream): boolean {
-    return !this.over && !stream.localClosed && this.streams.get(stream.id) === stream;
+    return stream.open && !stream.localClosed && !this.over;
   }
 
   private beginFrame(): number {
@@ -276,7 +276,7 @@ export class Http2Sender {
     this.creditConnection(bytes);
     stream.unreturned += bytes;
     if (stream.unreturned * 2 < this.limits.streamWindowBytes || stream.remoteClosed || this.over) return;
-    if (!this.streams.has(stream.id)) return;
+    if (!stream.open) return;
     h2.putWindowUpdate(this.transport, stream.id, stream.unreturned);
     stream.receiveWindow += stream.unreturned;
     stream.unreturned = 0;
@@ -303,8 +303,10 @@ export class Http2Sender {
 
   /** Takes the stream out of the table; what waited is gone. */
   protected drop(stream: Http2Stream): void {
-    if (!this.streams.delete(stream.id)) return;
-    this.blocked.delete(stream);
+    if (!stream.open) return;
+    stream.open = false;
+    this.streams.delete(stream.id);
+    if (stream.queuedBytes > 0) this.blocked.delete(stream);
     stream.queue = [];
     stream.queuedBytes = 0;
     if (stream.trailersQueued !== null) returnBlock(stream.trailersQueued);
@@ -327,7 +329,7 @@ export class Http2Sender {
 
   /** Ends a stream because its user wants no more of it; the user is not told. */
   abandon(stream: Http2Stream, code: number): void {
-    if (this.streams.get(stream.id) !== stream) return;
+    if (!stream.open) return;
     stream.user = nobody;
     // One that both sides have ended is over: a reset would only count against this side (CVE-2023-44487's remedies).
     const complete = stream.localClosed && stream.remoteClosed;
@@ -337,7 +339,7 @@ export class Http2Sender {
 
   /** Ends a stream because of what the peer did with it (RFC 9113 §5.4.2). */
   protected resetStream(stream: Http2Stream, code: number, details: string): void {
-    if (this.streams.get(stream.id) !== stream) return;
+    if (!stream.open) return;
     this.drop(stream);
     this.sendReset(stream.id, code);
     stream.user.onReset(code, false, details);

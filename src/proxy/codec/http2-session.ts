@@ -264,7 +264,7 @@ export class Http2Session extends Http2Sender implements Receiver {
   private deliver(bytes: Buffer, start: number, end: number): void {
     const stream = this.dataStream;
     const size = end - start;
-    if (stream === null || !this.streams.has(stream.id)) {
+    if (stream === null || !stream.open) {
       this.creditConnection(size);
       return;
     }
@@ -282,7 +282,7 @@ export class Http2Session extends Http2Sender implements Receiver {
   private endData(): void {
     const stream = this.dataStream;
     this.dataStream = null;
-    if (stream === null || !this.dataEnds || !this.streams.has(stream.id)) return;
+    if (stream === null || !this.dataEnds || !stream.open) return;
     this.endRemote(stream, null);
   }
 
@@ -390,12 +390,12 @@ export class Http2Session extends Http2Sender implements Receiver {
       returnBlock(block);
       return;
     }
-    const stream = new Http2Stream(this, id, nobody, this.peerWindowBytes, this.limits.streamWindowBytes, output.tick);
     if (this.streams.size >= this.limits.maxStreams) {
       returnBlock(block);
       this.sendReset(id, h2.refusedStream);
       return;
     }
+    const stream = new Http2Stream(this, id, nobody, this.peerWindowBytes, this.limits.streamWindowBytes, output.tick);
     this.frames.opened();
     this.streams.set(id, stream);
     stream.headSeen = true;

@@ -35,6 +35,8 @@ export class Http2Stream {
   queuedBytes = 0;
   endQueued = false;
   trailersQueued: HeaderBlock | null = null;
+  /** In its connection's table. */
+  open = true;
   localClosed = false;
   remoteClosed = false;
   /** A final head has come: the next one is a trailer section. */
