@@ -1,4 +1,4 @@
-/** Delta-xDS clients that read nothing but names: what they cost must not be the limit. */
+/** Delta-xDS clients that ask as our proxy does, and read nothing but names: what they cost must not be the limit. */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { adsMethods } from '../../src/xds/ads-stream.ts';
 import {
@@ -6,6 +6,7 @@ import {
   DeltaDiscoveryResponseSchema,
 } from '../../src/xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import { openChannel } from '../../src/xds/grpc/client.ts';
+import { routePatchFeature } from '../../src/xds/route-patch.ts';
 import { typeUrls } from '../../src/xds/type-urls.ts';
 import { clientIp } from './mesh.ts';
 
@@ -64,6 +65,7 @@ export class Client {
     const node = {
       id: `sidecar~${clientIp(i)}~client-${i}.${namespace}~${namespace}.svc.cluster.local`,
       metadata: { NAMESPACE: namespace },
+      clientFeatures: [routePatchFeature],
     };
     send(typeUrls.cluster, { node });
     send(typeUrls.listener, {});

@@ -6,14 +6,15 @@ import { type AdsStream, adsMethods, DeltaStream, SotwStream } from './ads-strea
 import { NodeSchema } from './gen/envoy/config/core/v3/base_pb.js';
 import type { GrpcTarget } from './grpc/client.ts';
 import { openChannel } from './grpc/client.ts';
+import { routePatchFeature } from './route-patch.ts';
 import { TypeStore } from './type-store.ts';
-import { isWildcardType, type XdsMessages, type XdsType, xdsTypes } from './type-urls.ts';
+import { isWildcardType, type XdsArrivals, type XdsType, xdsTypes } from './type-urls.ts';
 
 export type { GrpcTarget } from './grpc/client.ts';
 
-/** What one response changed, decoded. `removed` names were there before. */
+/** What one response changed, decoded but for routes. `removed` names were there before. */
 export type XdsUpdate = {
-  [T in XdsType]: { type: T; changed: ReadonlyMap<string, XdsMessages[T]>; removed: readonly string[] };
+  [T in XdsType]: { type: T; changed: ReadonlyMap<string, XdsArrivals[T]>; removed: readonly string[] };
 }[XdsType];
 
 /** A resource that is refused: it stays as it was before the update. */
@@ -33,6 +34,8 @@ export interface AdsClientOptions {
    * What it throws refuses every resource of the update.
    */
   onUpdate(update: XdsUpdate): readonly Rejection[];
+  /** The RouteConfiguration that was taken over last under a name: who has it may be sent patches of it (by delta). */
+  routesOf?(name: string): Uint8Array | null;
   onState?(state: AdsState): void;
   /** First and longest pause between connections; 500 ms and 15 s unless told. Half of each is random. */
   firstBackoffMs?: number;
@@ -183,10 +186,14 @@ class Client implements AdsClient {
   }
 
   #openStream(protocol: 'delta' | 'sotw', send: (message: Uint8Array) => void): AdsStream {
-    const { node, onUpdate } = this.#options;
+    const { node, onUpdate, routesOf } = this.#options;
     const Dialect = protocol === 'delta' ? DeltaStream : SotwStream;
     const stream = new Dialect({
-      node: create(NodeSchema, node),
+      node: create(NodeSchema, {
+        ...node,
+        clientFeatures: [...(node.clientFeatures ?? []), ...(routesOf ? [routePatchFeature] : [])],
+      }),
+      routesOf,
       stores: this.#stores,
       send,
       onUpdate,

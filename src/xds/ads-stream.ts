@@ -10,13 +10,24 @@ import {
   DiscoveryResponseSchema,
 } from './gen/envoy/service/discovery/v3/discovery_pb.js';
 import { grpcCodes } from './grpc/status.ts';
+import { applyPatch, routePatchUrl } from './route-patch.ts';
 import type { TypeStore } from './type-store.ts';
-import { isWildcardType, nameOf, schemas, typeOfUrl, typeUrls, type XdsMessages, type XdsType } from './type-urls.ts';
+import {
+  isWildcardType,
+  nameOf,
+  schemas,
+  typeOfUrl,
+  typeUrls,
+  type XdsArrivals,
+  type XdsMessages,
+  type XdsType,
+} from './type-urls.ts';
 
 export interface AdsStreamOptions {
   node: Node;
   stores: { readonly [T in XdsType]: TypeStore };
   send(message: Uint8Array): void;
+  routesOf?(name: string): Uint8Array | null;
   onUpdate(update: XdsUpdate): readonly Rejection[];
   onControlPlane(identifier: string): void;
 }
@@ -35,23 +46,29 @@ export const adsMethods = {
   sotw: '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources',
 } as const;
 
-type Decoded = Map<string, { version: string; message: XdsMessages[XdsType] }>;
+type Decoded = Map<string, { version: string; message: XdsArrivals[XdsType] }>;
 
 function decode(
   type: XdsType,
   store: TypeStore,
   resources: Iterable<{ name: string; version: string; any: Any | undefined }>,
+  routesOf: AdsStreamOptions['routesOf'],
 ): { changed: Decoded; unreadable: Rejection[] } {
   const changed: Decoded = new Map();
   const unreadable: Rejection[] = [];
   for (const { name: announced, version, any } of resources) {
     try {
       if (!any) throw new Error('the resource is empty');
-      if (any.typeUrl !== typeUrls[type]) throw new Error(`its type is ${any.typeUrl}`);
-      const message = fromBinary(schemas[type] as typeof schemas.cluster, any.value) as XdsMessages[XdsType];
-      const name = announced || nameOf(type, message);
+      const isPatch = type === 'route' && any.typeUrl === routePatchUrl;
+      if (any.typeUrl !== typeUrls[type] && !isPatch) throw new Error(`its type is ${any.typeUrl}`);
+      const arrived =
+        type === 'route' && announced !== '' ? null : fromBinary(schemas[type] as typeof schemas.cluster, any.value);
+      const name = announced || nameOf(type, arrived as XdsMessages[XdsType]);
       // Crossed with its unsubscription on the way.
       if (!isWildcardType(type) && !store.wanted.has(name)) continue;
+      const routes = () =>
+        isPatch ? applyPatch(routesOf?.(name) ?? null, store.held.get(name), any.value) : any.value;
+      const message = type === 'route' ? routes() : (arrived as XdsArrivals[XdsType]);
       changed.set(name, { version, message });
     } catch (error) {
       unreadable.push({ name: announced, reason: `cannot be read: ${(error as Error).message}` });
@@ -106,7 +123,7 @@ export class DeltaStream implements AdsStream {
     }
     const store = stores[type];
     const resources = response.resources.map(({ name, version, resource }) => ({ name, version, any: resource }));
-    const { changed, unreadable } = decode(type, store, resources);
+    const { changed, unreadable } = decode(type, store, resources, this.#options.routesOf);
     this.#held = new Map();
     const version = response.systemVersionInfo;
     const error = store.take(changed, response.removedResources, unreadable, version, onUpdate);
@@ -187,7 +204,7 @@ export class SotwStream implements AdsStream {
     if (!type || !last) return;
     const store = stores[type];
     const resources = response.resources.map((any) => ({ name: '', version: versionOf(any), any }));
-    const { changed, unreadable } = decode(type, store, resources);
+    const { changed, unreadable } = decode(type, store, resources, undefined);
     // What could not be read cannot be told from what is gone.
     const present = (name: string) => changed.has(name) || unreadable.length > 0;
     const removed = isWildcardType(type) ? [...store.held.keys()].filter((name) => !present(name)) : [];

@@ -1,6 +1,6 @@
 /** What a client holds of one resource type; it outlives connections. */
 import type { Rejection, XdsUpdate } from './ads-client.ts';
-import { isWildcardType, type XdsMessages, type XdsType } from './type-urls.ts';
+import { isWildcardType, type XdsArrivals, type XdsType } from './type-urls.ts';
 
 const maxReasonLength = 500;
 
@@ -52,7 +52,7 @@ export class TypeStore {
    * `unreadable` are resources that could not be decoded.
    */
   take(
-    changed: ReadonlyMap<string, { version: string; message: XdsMessages[XdsType] }>,
+    changed: ReadonlyMap<string, { version: string; message: XdsArrivals[XdsType] }>,
     removed: readonly string[],
     unreadable: readonly Rejection[],
     version: string,

@@ -24,6 +24,9 @@ export interface XdsMessages {
   nameTable: NameTable;
 }
 
+/** What a client is handed: route tables as they came, since most of a large one is the same as before. */
+export type XdsArrivals = Omit<XdsMessages, 'route'> & { readonly route: Uint8Array };
+
 export type XdsType = keyof XdsMessages;
 
 /** Types that Envoy knows too, of which a data plane's configuration is made. */

@@ -14,8 +14,9 @@ import {
   DeltaDiscoveryResponseSchema,
 } from '../../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import { GrpcError } from '../../xds/grpc/status.ts';
+import { routePatchFeature } from '../../xds/route-patch.ts';
 import { isWildcardType, typeOfUrl, typeUrls, type XdsType, xdsTypes } from '../../xds/type-urls.ts';
-import { deltaElement, emptySet, knownDifference, type Resource, type ResourceSet } from './resources.ts';
+import { deltaElement, emptySet, knownDifference, patchElement, type Resource, type ResourceSet } from './resources.ts';
 import { type Lacking, maxNames, type Nack, type Session, type SessionOptions, type TypeStatus } from './session.ts';
 import { UnconfirmedResources } from './unconfirmed.ts';
 
@@ -25,6 +26,8 @@ const maxResponseBytes = 3 << 20;
 interface Push {
   version: string;
   names: string[];
+  /** Those of `names` that went out as a patch. */
+  patched: readonly string[];
   sentAtMs: number;
 }
 
@@ -40,6 +43,8 @@ interface Subscription {
   readonly unconfirmed: UnconfirmedResources;
   /** A push waits for an answer to the one before. */
   isBehind: boolean;
+  /** What the proxy refused: it may hold another version than it was sent last, so that no patch fits. */
+  readonly refused: Set<string>;
   sentNonce: string;
   sentVersion: string;
   ackedNonce: string;
@@ -121,6 +126,13 @@ export class DeltaSession implements Session {
     subscription.unanswered.delete(request.responseNonce);
     if (request.errorDetail) {
       const { message } = request.errorDetail;
+      for (const name of push.names) subscription.refused.add(name);
+      // Whatever was wrong with it, the whole may be right.
+      for (const name of push.patched) subscription.sent.delete(name);
+      if (push.patched.length > 0) {
+        subscription.followed = null;
+        subscription.isBehind = true;
+      }
       subscription.error = message;
       subscription.unconfirmed.refused(request.responseNonce, { message });
       const nack: Nack = { type, version: push.version, message, names: push.names };
@@ -128,6 +140,7 @@ export class DeltaSession implements Session {
       return;
     }
     subscription.error = null;
+    for (const name of push.names) subscription.refused.delete(name);
     subscription.unconfirmed.taken(request.responseNonce);
     subscription.ackedNonce = request.responseNonce;
     subscription.ackedVersion = push.version;
@@ -157,12 +170,14 @@ export class DeltaSession implements Session {
       return;
     }
     const { changed, removed } = missing(subscription, current, withRemovals);
-    if (withRemovals) subscription.followed = current;
     if (changed.length === 0 && removed.length === 0 && !mustAnswer) {
+      if (withRemovals) subscription.followed = current;
       unconfirmed.followed(this.#set.version);
       return;
     }
 
+    const patches = this.#patches(type, subscription, changed);
+    if (withRemovals) subscription.followed = current;
     const hadBefore = new Set(changed.flatMap(({ name }) => (sent.get(name) ? name : [])));
     for (const { name, version } of changed) {
       // A changed cluster is warm only when its endpoints have come again (Envoy, "Cluster warming").
@@ -174,10 +189,29 @@ export class DeltaSession implements Session {
       if (names.has(name)) sent.set(name, '');
       else sent.delete(name);
     }
-    for (const part of split(changed)) this.#send(type, subscription, part, removed.splice(0), hadBefore);
+    for (const part of split(changed)) this.#send(type, subscription, part, removed.splice(0), hadBefore, patches);
     unconfirmed.followed(this.#set.version);
     const endpoints = type === 'cluster' ? this.#subscriptions.get('endpoint') : undefined;
     if (endpoints?.isBehind) this.#pushUnlessBusy('endpoint', endpoints);
+  }
+
+  /** By name, what can be sent as a change of what the proxy has. */
+  #patches(
+    type: XdsType,
+    { followed, sent, refused, unanswered }: Subscription,
+    changed: readonly Resource[],
+  ): ReadonlyMap<string, Uint8Array<ArrayBuffer>> {
+    const patches = new Map<string, Uint8Array<ArrayBuffer>>();
+    if (type !== 'route' || followed === null || unanswered.size > 0) return patches;
+    if (!this.node?.clientFeatures.includes(routePatchFeature)) return patches;
+    for (const resource of changed) {
+      const { name } = resource;
+      const before = followed.get(name);
+      if (before === undefined || sent.get(name) !== before.version || refused.has(name)) continue;
+      const patch = patchElement(before, resource);
+      if (patch !== null) patches.set(name, patch);
+    }
+    return patches;
   }
 
   #forgetEndpoints(cluster: string): void {
@@ -193,6 +227,7 @@ export class DeltaSession implements Session {
     resources: readonly Resource[],
     removed: string[],
     hadBefore: ReadonlySet<string>,
+    patches: ReadonlyMap<string, Uint8Array<ArrayBuffer>>,
   ): void {
     const nonce = `${++this.#nonce}`;
     const { version } = this.#set;
@@ -204,7 +239,8 @@ export class DeltaSession implements Session {
       controlPlane: { identifier: this.#options.identifier },
     });
     const names = [...resources.map(({ name }) => name), ...removed];
-    subscription.unanswered.set(nonce, { version, names, sentAtMs: this.#nowMs() });
+    const patched = resources.flatMap(({ name }) => (patches.has(name) ? name : []));
+    subscription.unanswered.set(nonce, { version, names, patched, sentAtMs: this.#nowMs() });
     const sent = removed.length === 0 ? names : names.slice(0, resources.length);
     subscription.unconfirmed.sentAll(sent, hadBefore, version, nonce, this.#nowMs());
     subscription.sentNonce = nonce;
@@ -212,7 +248,8 @@ export class DeltaSession implements Session {
     subscription.isBehind = false;
     const head = toBinary(DeltaDiscoveryResponseSchema, response);
     // The elements of a repeated field may come after every other field.
-    this.#options.send(Buffer.concat([head, ...resources.map(deltaElement)]), type);
+    const elements = resources.map((resource) => patches.get(resource.name) ?? deltaElement(resource));
+    this.#options.send(Buffer.concat([head, ...elements]), type);
   }
 
   #nowMs(): number {
@@ -258,6 +295,7 @@ function newSubscription(): Subscription {
     unanswered: new Map(),
     unconfirmed: new UnconfirmedResources(),
     isBehind: false,
+    refused: new Set(),
     sentNonce: '',
     sentVersion: '',
     ackedNonce: '',
@@ -297,7 +335,7 @@ function* split(resources: readonly Resource[]): Generator<readonly Resource[]> 
   let from = 0;
   let bytes = 0;
   for (let at = 0; at < resources.length; at++) {
-    const size = resources[at].any.value.length;
+    const size = resources[at].bytes;
     if (at > from && bytes + size > maxResponseBytes) {
       yield resources.slice(from, at);
       from = at;

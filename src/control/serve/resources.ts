@@ -5,13 +5,37 @@ import { type Any, AnySchema } from '@bufbuild/protobuf/wkt';
 import { type VirtualHost, VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { type RouteConfiguration, RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { ResourceSchema } from '../../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
+import { asField2, joinRoutes, makePatch, type RouteParts, routePatchUrl } from '../../xds/route-patch.ts';
 import { nameOf, schemas, typeUrls, type XdsMessages, type XdsType, xdsTypes } from '../../xds/type-urls.ts';
 
 export interface Resource {
   readonly name: string;
   /** The same for the same content, whichever replica made it: a proxy that changes replicas is sent nothing twice. */
   readonly version: string;
+  /** Of the encoded message. */
+  readonly bytes: number;
   readonly any: Any;
+}
+
+/** A RouteConfiguration in its parts, of which other tables have most too; it is put together when somebody is sent the whole. */
+class EncodedRoutes implements Resource {
+  readonly name: string;
+  readonly version: string;
+  readonly parts: RouteParts;
+
+  constructor(name: string, version: string, parts: RouteParts) {
+    this.name = name;
+    this.version = version;
+    this.parts = parts;
+  }
+
+  get bytes(): number {
+    return this.parts.hosts.reduce((sum, { length }) => sum + length, this.parts.rest.length);
+  }
+
+  get any(): Any {
+    return create(AnySchema, { typeUrl: typeUrls.route, value: joinRoutes(this.parts) });
+  }
 }
 
 export interface ResourceSet {
@@ -97,31 +121,50 @@ function encodeType<T extends XdsType>(type: T, messages: Iterable<XdsMessages[T
 /** Translations share messages, and a message never changes once made. */
 const encodedBefore = new WeakMap<object, Resource>();
 
+const digestOf = (bytes: Uint8Array): string => hash('sha1', bytes, 'base64url').slice(0, 16);
+
 function encode<T extends XdsType>(type: T, message: XdsMessages[T]): Resource {
-  const value =
-    type === 'route'
-      ? encodeRoutes(message as RouteConfiguration)
-      : toBinary(schemas[type] as typeof schemas.cluster, message as XdsMessages['cluster']);
-  const version = hash('sha1', value, 'base64url').slice(0, 16);
-  return { name: nameOf(type, message), version, any: create(AnySchema, { typeUrl: typeUrls[type], value }) };
+  if (type === 'route') return encodeRoutes(message as RouteConfiguration);
+  const value = toBinary(schemas[type] as typeof schemas.cluster, message as XdsMessages['cluster']);
+  const any = create(AnySchema, { typeUrl: typeUrls[type], value });
+  return { name: nameOf(type, message), version: digestOf(value), bytes: value.length, any };
 }
 
-/** Field 2, with a length (protobuf.dev/programming-guides/encoding): `RouteConfiguration.virtual_hosts`, `DeltaDiscoveryResponse.resources`. */
-const secondField = 0x12;
-const hostsEncoded = new WeakMap<VirtualHost, Uint8Array<ArrayBuffer>>();
-
 /** Virtual hosts are shared between route configurations, and most of them stay when one changes: each is written once. */
-function encodeRoutes(message: RouteConfiguration): Uint8Array<ArrayBuffer> {
-  const parts = [toBinary(RouteConfigurationSchema, { ...message, virtualHosts: [] })];
+const hostsEncoded = new WeakMap<VirtualHost, { readonly bytes: Uint8Array; readonly digest: string }>();
+
+function encodeRoutes(message: RouteConfiguration): Resource {
+  const rest = toBinary(RouteConfigurationSchema, { ...message, virtualHosts: [] });
+  const hosts: Uint8Array[] = [];
+  let digests = digestOf(rest);
   for (const host of message.virtualHosts) {
-    let bytes = hostsEncoded.get(host);
-    if (bytes === undefined) {
-      bytes = asSecondField(toBinary(VirtualHostSchema, host));
-      hostsEncoded.set(host, bytes);
+    let encoded = hostsEncoded.get(host);
+    if (encoded === undefined) {
+      const body = toBinary(VirtualHostSchema, host);
+      encoded = { bytes: asField2(body), digest: digestOf(body) };
+      hostsEncoded.set(host, encoded);
     }
-    parts.push(bytes);
+    hosts.push(encoded.bytes);
+    digests += encoded.digest;
   }
-  return Buffer.concat(parts);
+  return new EncodedRoutes(message.name, digestOf(Buffer.from(digests, 'latin1')), { rest, hosts });
+}
+
+/** By the later one: what led to it from the one before, the same for all proxies of a scope; null where a patch saves nothing. */
+const patches = new WeakMap<Resource, { readonly from: string; readonly element: Uint8Array<ArrayBuffer> | null }>();
+
+/** `to` as a patch of `from` and as an element of `DeltaDiscoveryResponse.resources`; null where the whole is as good. */
+export function patchElement(from: Resource | undefined, to: Resource): Uint8Array<ArrayBuffer> | null {
+  if (!(from instanceof EncodedRoutes && to instanceof EncodedRoutes)) return null;
+  let known = patches.get(to);
+  if (known?.from !== from.version) {
+    const value = makePatch(from.version, from.parts, to.parts);
+    const { name, version } = to;
+    const element = value && encodeElement(name, version, create(AnySchema, { typeUrl: routePatchUrl, value }));
+    known = { from: from.version, element };
+    patches.set(to, known);
+  }
+  return known.element;
 }
 
 const elements = new WeakMap<Resource, Uint8Array<ArrayBuffer>>();
@@ -131,23 +174,15 @@ export function deltaElement(resource: Resource): Uint8Array<ArrayBuffer> {
   let bytes = elements.get(resource);
   if (bytes === undefined) {
     const { name, version, any } = resource;
-    bytes = asSecondField(toBinary(ResourceSchema, create(ResourceSchema, { name, version, resource: any })));
+    bytes = encodeElement(name, version, any);
     elements.set(resource, bytes);
   }
   return bytes;
 }
 
-function asSecondField(body: Uint8Array): Uint8Array<ArrayBuffer> {
-  return Buffer.concat([Buffer.of(secondField), varint(body.length), body]);
-}
-
-function varint(value: number): Uint8Array<ArrayBuffer> {
-  const bytes: number[] = [];
-  let rest = value;
-  for (; rest > 127; rest >>>= 7) bytes.push((rest & 127) | 128);
-  bytes.push(rest);
-  return Uint8Array.from(bytes);
-}
+/** `DeltaDiscoveryResponse.resources` is field 2 (protobuf.dev/programming-guides/encoding). */
+const encodeElement = (name: string, version: string, resource: Any): Uint8Array<ArrayBuffer> =>
+  asField2(toBinary(ResourceSchema, create(ResourceSchema, { name, version, resource })));
 
 /** What a proxy has before it is known. */
 export const emptySet: ResourceSet = encodeResources('', {});

@@ -7,12 +7,14 @@ import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.
 import { NodeSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { ClusterLoadAssignmentSchema } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { VirtualHostSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
 } from '../../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import { type NameTable, NameTableSchema } from '../../xds/gen/istio/networking/nds/v1/nds_pb.js';
+import { routePatchFeature } from '../../xds/route-patch.ts';
 import { TypeStore } from '../../xds/type-store.ts';
 import { typeUrls, type XdsType, xdsTypes } from '../../xds/type-urls.ts';
 import { DeltaSession } from './delta-session.ts';
@@ -20,7 +22,7 @@ import { encodeResources, type ResourceSet } from './resources.ts';
 import type { Nack, Session } from './session.ts';
 import { SotwSession } from './sotw-session.ts';
 
-/** A mesh in small: each service has a cluster, its endpoints, a listener and a route table; the number is its content. */
+/** A mesh in small: each service has a cluster, its endpoints, a listener and a route table to all services; the number is its content. */
 type World = ReadonlyMap<string, number>;
 
 function setOf(version: string, world: World, before?: ResourceSet): ResourceSet {
@@ -37,7 +39,13 @@ function setOf(version: string, world: World, before?: ResourceSet): ResourceSet
         }),
       ),
       listener: names.map((name) => create(ListenerSchema, { name, statPrefix: stamp(name) })),
-      route: names.map((name) => create(RouteConfigurationSchema, { name, internalOnlyHeaders: [stamp(name)] })),
+      route: names.map((name) =>
+        create(RouteConfigurationSchema, {
+          name,
+          internalOnlyHeaders: [stamp(name)],
+          virtualHosts: names.map((host) => create(VirtualHostSchema, { name: host, domains: [stamp(host)] })),
+        }),
+      ),
     },
     before,
   );
@@ -57,9 +65,13 @@ class Wire {
   stream: AdsStream;
   refuse: (name: string, type: XdsType) => boolean = () => false;
   readonly #protocol: 'delta' | 'sotw';
+  readonly #patches: boolean;
+  /** Bytes of the responses that brought routes. */
+  routeBytes = 0;
 
-  constructor(protocol: 'delta' | 'sotw') {
+  constructor(protocol: 'delta' | 'sotw', patches = false) {
     this.#protocol = protocol;
+    this.#patches = patches;
     [this.session, this.stream] = this.#connect();
   }
 
@@ -80,7 +92,8 @@ class Wire {
       onNack: (nack) => this.nacks.push(nack),
     });
     const stream = new Asked({
-      node: create(NodeSchema, { id: 'n' }),
+      node: create(NodeSchema, { id: 'n', clientFeatures: this.#patches ? [routePatchFeature] : [] }),
+      routesOf: (name) => (this.held.get(`route/${name}`) as Uint8Array | undefined) ?? null,
       stores: this.stores,
       send: (message) => this.toServer.push(Buffer.from(message)),
       onUpdate: (update) => this.#take(update),
@@ -118,6 +131,7 @@ class Wire {
     const next = this.toClient.shift();
     if (!next) return false;
     this.order.push(next.type);
+    if (next.type === 'route') this.routeBytes += next.message.length;
     this.stream.receive(next.message);
     return true;
   }
@@ -139,16 +153,21 @@ const steps = fc.array(
     { weight: 6, arbitrary: fc.constant('client' as const) },
     { weight: 3, arbitrary: worlds },
     { weight: 1, arbitrary: fc.constant('reconnect' as const) },
+    { weight: 1, arbitrary: fc.constantFrom('refuse a' as const, 'refuse none' as const) },
   ),
   { maxLength: 60 },
 );
 
-for (const protocol of ['delta', 'sotw'] as const) {
-  test(`${protocol}: whatever the interleaving, the client ends with what the server has`, (t) => {
+for (const [called, protocol, patches] of [
+  ['delta', 'delta', false],
+  ['delta with patches', 'delta', true],
+  ['sotw', 'sotw', false],
+] as const) {
+  test(`${called}: whatever the interleaving, the client ends with what the server has`, (t) => {
     fc.assert(
       // Whether the server knows what has changed, or finds out.
       fc.property(steps, fc.boolean(), (moves, isTold) => {
-        const wire = new Wire(protocol);
+        const wire = new Wire(protocol, patches);
         let set = setOf('0', new Map());
         let world: World = new Map();
         wire.stream.open();
@@ -156,6 +175,8 @@ for (const protocol of ['delta', 'sotw'] as const) {
           if (move === 'server') wire.moveToServer();
           else if (move === 'client') wire.moveToClient();
           else if (move === 'reconnect') wire.reconnect(set);
+          else if (move === 'refuse a') wire.refuse = (name, type) => name === 'a' && type === 'route';
+          else if (move === 'refuse none') wire.refuse = () => false;
           else {
             world = new Map(Object.entries(move));
             set = setOf(`${at + 1}`, world, isTold ? set : undefined);
@@ -167,7 +188,12 @@ for (const protocol of ['delta', 'sotw'] as const) {
               if (wire.stores.cluster.held.get(name) !== version && !lacking.has(`cluster/${name}`))
                 throw new Error(`step ${at}: cluster ${name} is lacked and not said to be`);
         }
+        // What was refused is sent again when it changes.
+        wire.refuse = () => false;
         wire.session.update(set);
+        wire.settle();
+        world = new Map([...world.keys()].map((name) => [name, 9]));
+        wire.session.update(setOf(`${moves.length + 1}`, world, isTold ? set : undefined));
         wire.settle();
         if (wire.session.lacking().length > 0) throw new Error('all is taken, and something is said to be lacking');
         const wanted = setOf('', world);
@@ -182,6 +208,12 @@ for (const protocol of ['delta', 'sotw'] as const) {
                 throw new Error(`${type} ${name} is stale`);
           for (const name of names)
             if (!wire.held.has(`${type}/${name}`)) throw new Error(`${type} ${name} was not told`);
+          if (type === 'route')
+            for (const name of names)
+              t.deepEqual(
+                fromBinary(RouteConfigurationSchema, wire.held.get(`route/${name}`) as Uint8Array),
+                fromBinary(RouteConfigurationSchema, wanted.types.route.get(name)!.any.value),
+              );
           if (wire.stores[type].pending.length > 0) throw new Error(`${type} waits for ${wire.stores[type].pending}`);
         }
         const count = [...wire.held.keys()].length;
@@ -192,8 +224,8 @@ for (const protocol of ['delta', 'sotw'] as const) {
     t.pass();
   });
 
-  test(`${protocol}: names go to those who ask for them, and change with the mesh`, (t) => {
-    const wire = new Wire(protocol);
+  test(`${called}: names go to those who ask for them, and change with the mesh`, (t) => {
+    const wire = new Wire(protocol, patches);
     const set = (version: string, ip: string) =>
       encodeResources(version, {
         nameTable: ip === '' ? [] : [create(NameTableSchema, { table: { 'a.example.com': { ips: [ip] } } })],
@@ -223,8 +255,8 @@ for (const protocol of ['delta', 'sotw'] as const) {
     t.is(told(), undefined);
   });
 
-  test(`${protocol}: a refused resource keeps its last good state and is reported`, (t) => {
-    const wire = new Wire(protocol);
+  test(`${called}: a refused resource keeps its last good state and is reported`, (t) => {
+    const wire = new Wire(protocol, patches);
     wire.stream.open();
     wire.session.update(
       setOf(
@@ -273,8 +305,8 @@ for (const protocol of ['delta', 'sotw'] as const) {
     t.is(wire.session.status().cluster?.ackedVersion, '3');
   });
 
-  test(`${protocol}: unchanged resources are not sent again`, (t) => {
-    const wire = new Wire(protocol);
+  test(`${called}: unchanged resources are not sent again`, (t) => {
+    const wire = new Wire(protocol, patches);
     wire.stream.open();
     const world = new Map([
       ['a', 1],
@@ -288,6 +320,43 @@ for (const protocol of ['delta', 'sotw'] as const) {
     t.deepEqual(wire.order, []);
   });
 }
+
+test('delta: of a large route table that part is sent which has changed, and all of it to who refused', (t) => {
+  const world = (changed: number) =>
+    new Map(Array.from({ length: 40 }, (_, i) => [`service-${i}`, i === 7 ? changed : 1] as const));
+  const sizes = [true, false].map((patches) => {
+    const wire = new Wire('delta', patches);
+    wire.stream.open();
+    let set = setOf('1', world(1));
+    wire.session.update(set);
+    wire.settle();
+    const change = (version: string, to: number) => {
+      wire.routeBytes = 0;
+      set = setOf(version, world(to), set);
+      wire.session.update(set);
+      wire.settle();
+      return wire.routeBytes;
+    };
+    const whole = change('2', 2);
+    wire.refuse = (_, type) => type === 'route';
+    // As a patch, and once more in full: it may have been the patch that was wrong.
+    const refused = change('3', 3);
+    t.is(wire.nacks.length, patches ? 2 : 1);
+    wire.refuse = () => false;
+    const after = change('4', 4);
+    t.is(wire.versions('route')['service-0'], set.types.route.get('service-0')!.version);
+    const again = change('5', 5);
+    return { whole, refused, after, again };
+  });
+  const [patched, plain] = sizes;
+  t.true(patched.whole * 5 < plain.whole, `${patched.whole} and ${plain.whole} bytes`);
+  // Nonces and versions of other lengths may add a byte each.
+  const about = (actual: number, expected: number) =>
+    t.true(Math.abs(actual - expected) < 100, `${actual}, ${expected}`);
+  about(patched.refused, patched.whole + plain.refused);
+  about(patched.after, plain.after);
+  about(patched.again, patched.whole);
+});
 
 test('delta: what replaces comes before what is replaced goes', (t) => {
   const wire = new Wire('delta');

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fromJson } from '@bufbuild/protobuf';
+import { fromJson, toBinary } from '@bufbuild/protobuf';
 import test from 'ava';
+import fc from 'fast-check';
 import { parse } from 'yaml';
 import { type EnvoyType, schemas, type XdsMessages } from '../../xds/type-urls.ts';
 import { compileResource, ResourceStore } from './compile.ts';
@@ -132,6 +133,51 @@ test('what did not change keeps its object, and endpoints change a cluster witho
   t.not(second, first);
   t.is(second?.hash, first?.hash);
   t.is(second?.endpoints[0].endpoints[0].port, 2);
+});
+
+const tableOf = (hosts: Readonly<Record<string, number>>, more: object = {}) =>
+  message('route', {
+    name: 'r',
+    virtual_hosts: Object.entries(hosts).map(([name, status]) => ({
+      name,
+      domains: [name, `*.${name}`],
+      routes: [{ match: { prefix: '/' }, direct_response: { status } }],
+    })),
+    ...more,
+  });
+const encodedTable = (hosts: Readonly<Record<string, number>>, more?: object) =>
+  toBinary(schemas.route, tableOf(hosts, more) as never);
+
+test('of a route table that comes anew, what is as before keeps its object, and the whole is as if it came first', (t) => {
+  const hosts = fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), fc.constantFrom(200, 404, 599, 42));
+  const rest = fc.constantFrom({}, { request_headers_to_remove: ['x'] }, { ignore_port_in_host_matching: true });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(hosts, rest), { maxLength: 6 }), (steps) => {
+      const store = new ResourceStore();
+      let last: readonly [Readonly<Record<string, number>>, object] = [{}, {}];
+      store.putRoutes('r', encodedTable({}));
+      for (const [given, more] of steps) {
+        const before = store.get('route', 'r')!;
+        const problems = store.putRoutes('r', encodedTable(given, more));
+        const fresh = new ResourceStore();
+        t.deepEqual(problems, fresh.put('route', 'r', tableOf(given, more) as never));
+        const table = store.get('route', 'r')!;
+        if (problems.length > 0) t.is(table, before);
+        else {
+          t.deepEqual(table, fresh.get('route', 'r'));
+          const [kept, keptRest] = last;
+          if (JSON.stringify(keptRest) === JSON.stringify(more))
+            for (const host of table.hosts)
+              if (kept[host.name] === given[host.name]) t.true(before.hosts.includes(host));
+          last = [given, more];
+        }
+      }
+    }),
+  );
+  const store = new ResourceStore();
+  t.deepEqual(store.putRoutes('r', Uint8Array.of(0x12, 5, 1)), [
+    'route r: the field at byte 0 ends beyond the last of 3',
+  ]);
 });
 
 test('a domain of two virtual hosts is refused', (t) => {

@@ -13,7 +13,7 @@ import { compileEndpoints } from './endpoint.ts';
 import { Field, words } from './field.ts';
 import { type CompiledListener, compileListener } from './listener.ts';
 import { type Secret, trustOf } from './references.ts';
-import { compileRoutes } from './route.ts';
+import { compileEncodedRoutes, compileRoutes } from './route.ts';
 import type { Cluster, Listener, Locality, RouteTable, Table } from './table.ts';
 
 export interface CompiledTypes {
@@ -36,9 +36,17 @@ const compilers: { [T in EnvoyType]: (field: Field, message: XdsMessages[T]) => 
 
 /** Never throws; `problems` begin with the resource's type and name. */
 export function compileResource<T extends EnvoyType>(type: T, name: string, message: XdsMessages[T]): Compiled<T> {
+  return attempt(type, name, (field) => compilers[type](field, message));
+}
+
+function attempt<T extends EnvoyType>(
+  type: T,
+  name: string,
+  compile: (field: Field) => CompiledTypes[T] | null,
+): Compiled<T> {
   const field = new Field(`${type} ${name}`);
   try {
-    const value = compilers[type](field, message);
+    const value = compile(field);
     if (field.problems.length > 0 || value === null) return { ok: false, problems: field.problems };
     return { ok: true, value };
   } catch (error) {
@@ -124,11 +132,29 @@ export class ResourceStore {
     const bytes = toBinary(schemas[type] as never, message as never) as Uint8Array;
     const before = this.#kept[type].get(name);
     if (before && Buffer.compare(before.bytes, bytes) === 0) return [];
-    const compiled = compileResource(type, name, message);
+    return this.#take(type, name, bytes, compileResource(type, name, message));
+  }
+
+  /** The same of a RouteConfiguration as it came: virtual hosts that are as before are not compiled again. */
+  putRoutes(name: string, bytes: Uint8Array): string[] {
+    const before = this.#kept.route.get(name);
+    if (before && Buffer.compare(before.bytes, bytes) === 0) return [];
+    const compiled = attempt('route', name, (field) =>
+      compileEncodedRoutes(field, bytes, before === undefined ? null : { bytes: before.bytes, table: before.value }),
+    );
+    return this.#take('route', name, bytes, compiled);
+  }
+
+  #take<T extends EnvoyType>(type: T, name: string, bytes: Uint8Array, compiled: Compiled<T>): string[] {
     if (!compiled.ok) return compiled.problems;
     this.#kept[type].set(name, { value: compiled.value, bytes, updatedMs: Date.now() });
     note({ type, name, bytes }, compiled.value);
     return [];
+  }
+
+  /** The resource as it came. */
+  bytesOf(type: EnvoyType, name: string): Uint8Array | null {
+    return this.#kept[type].get(name)?.bytes ?? null;
   }
 
   delete(type: EnvoyType, name: string): void {

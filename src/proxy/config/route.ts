@@ -1,3 +1,4 @@
+import { fromBinary } from '@bufbuild/protobuf';
 import type {
   QueryParameterMatcher,
   RedirectAction,
@@ -13,6 +14,7 @@ import {
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { hostBody, hostName, splitRoutes } from '../../xds/route-patch.ts';
 import { readData } from './data-source.ts';
 import { millionths } from './fault.ts';
 import { type Field, regexTest, words } from './field.ts';
@@ -53,12 +55,44 @@ export function compileRoutes(field: Field, message: RouteConfiguration, name = 
   return { name, hosts, byDomain: indexDomains(field, message, hosts) };
 }
 
+/**
+ * The same from the encoded message. Virtual hosts whose bytes are those that they had in `before` are not read again, where all
+ * else of the table is as it was. Throws an Error when it cannot be read.
+ */
+export function compileEncodedRoutes(
+  field: Field,
+  bytes: Uint8Array,
+  before: { bytes: Uint8Array; table: RouteTable } | null,
+): RouteTable {
+  const { rest, hosts: encoded } = splitRoutes(bytes);
+  const message = fromBinary(RouteConfigurationSchema, rest);
+  field.only(RouteConfigurationSchema, message, knownTable);
+  const filters = compileRouteFilters(field, message.typedPerFilterConfig, null);
+  const known = before === null ? noHosts : hostsOf(before, rest);
+  const hosts = encoded.map((host, i) => {
+    const kept = known.get(hostName(host));
+    if (kept !== undefined && Buffer.compare(kept.bytes, host) === 0) return kept.host;
+    return compileHost(field.at('virtual_hosts', i), fromBinary(VirtualHostSchema, hostBody(host)), message, filters);
+  });
+  return { name: message.name, hosts, byDomain: indexDomains(field, message, hosts) };
+}
+
+type KnownHosts = ReadonlyMap<string, { readonly bytes: Uint8Array; readonly host: VirtualHost }>;
+const noHosts: KnownHosts = new Map();
+
+/** By name, what was compiled under the same `rest`; what a table says holds for each of its virtual hosts. */
+function hostsOf({ bytes, table }: { bytes: Uint8Array; table: RouteTable }, rest: Uint8Array): KnownHosts {
+  const before = splitRoutes(bytes);
+  if (Buffer.compare(before.rest, rest) !== 0) return noHosts;
+  return new Map(table.hosts.map((host, i) => [hostName(before.hosts[i]), { bytes: before.hosts[i], host }]));
+}
+
 function indexDomains(field: Field, message: RouteConfiguration, hosts: readonly VirtualHost[]): DomainIndex {
   const exact = new Map<string, VirtualHost>();
   const suffixes = new Map<string, VirtualHost>();
   const prefixes = new Map<string, VirtualHost>();
   let any: VirtualHost | null = null;
-  for (const [i, host] of message.virtualHosts.entries()) {
+  for (const [i, host] of hosts.entries()) {
     if (host.domains.length === 0) field.at('virtual_hosts', i).at('domains').fail('is empty');
     for (const [d, given] of host.domains.entries()) {
       const at = field.at('virtual_hosts', i).at('domains', d);
@@ -100,6 +134,7 @@ function compileHost(
   const wins = table.mostSpecificHeaderMutationsWins;
   return {
     name: host.name,
+    domains: host.domains,
     routes: host.routes.map((route, i) => compileRoute(field.at('routes', i), route, host, filters)),
     requireTls: requireTls[host.requireTls] ?? 'none',
     requestHeaders: wins ? joined(common.request, own.request) : joined(own.request, common.request),

@@ -19,7 +19,7 @@ import { type Awaited, Warming } from './warming.ts';
 
 export interface SubscriptionOptions {
   /** Makes the exchange: `createAdsClient` with its target and node filled in. */
-  connect(handlers: Pick<AdsClientOptions, 'onUpdate' | 'onState'>): AdsClient;
+  connect(handlers: Pick<AdsClientOptions, 'onUpdate' | 'onState' | 'routesOf'>): AdsClient;
   secrets: SecretStore;
   /** Secrets that this process holds by itself (`default`, `ROOTCA`): never asked for. */
   isLocalSecret(name: string): boolean;
@@ -61,7 +61,11 @@ export function subscribe(options: SubscriptionOptions): Subscription {
   let inlineSecrets = new Set<string>();
 
   const unwatch = secrets.watch((name) => options.isLocalSecret(name) && publishSoon());
-  const ads = options.connect({ onUpdate, onState: options.onState });
+  const ads = options.connect({
+    onUpdate,
+    onState: options.onState,
+    routesOf: (name) => store.bytesOf('route', name),
+  });
 
   function onUpdate(update: XdsUpdate): Rejection[] {
     if (update.type === 'nameTable') {
@@ -74,7 +78,10 @@ export function subscribe(options: SubscriptionOptions): Subscription {
       options.onRejected?.(reason);
     };
     for (const [name, message] of update.changed) {
-      const problems = store.put(update.type, name, message as never);
+      const problems =
+        update.type === 'route'
+          ? store.putRoutes(name, message as Uint8Array)
+          : store.put(update.type, name, message as never);
       if (problems.length > 0) refuse(name, problems.join('; '));
       else if (update.type === 'cluster') leaving.delete(name);
       else if (update.type === 'secret') keepSecret(name, refuse);

@@ -192,6 +192,7 @@ export function routeOf(prefix: string, forward: Forward | null, overrides: Part
 export function hostOf(routes: readonly Route[], overrides: Partial<VirtualHost> = {}): VirtualHost {
   return {
     name: 'all',
+    domains: ['*'],
     routes,
     requireTls: 'none',
     requestHeaders: null,

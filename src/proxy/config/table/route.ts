@@ -23,6 +23,8 @@ export interface DomainIndex {
 
 export interface VirtualHost {
   readonly name: string;
+  /** As given. */
+  readonly domains: readonly string[];
   readonly routes: readonly Route[];
   readonly requireTls: 'none' | 'externalOnly' | 'all';
   readonly requestHeaders: HeaderMutation | null;
