@@ -1,9 +1,10 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { build } from 'esbuild';
-import { refuseForbidden, refuseWide } from './bundle.ts';
+import { bundlePrograms, refuseForbidden, refuseWide } from './bundle.ts';
 
 const top = join(import.meta.dirname, '..');
 
@@ -35,6 +36,15 @@ test('a forbidden package in the proxy fails the build by name', async (t) => {
 test('a bundle without one passes', async (t) => {
   const made = await metafile(t, "import { parse } from 'yaml'; console.log(parse);");
   t.notThrows(() => refuseForbidden('proxy', made));
+});
+
+test('every program is a module that Node reads', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'lateen-bundle-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  for (const { file } of await bundlePrograms(join(folder, 'app'))) {
+    const { status, stderr } = spawnSync(process.execPath, ['--check', file], { encoding: 'utf8' });
+    t.is(status, 0, stderr.slice(-500));
+  }
 });
 
 test('a character outside of ISO 8859-1 is told with its surroundings', (t) => {

@@ -61,8 +61,10 @@ const common = {
   minify: true,
   legalComments: 'none' as const,
   logLevel: 'silent' as const,
-  // CommonJS packages inside of an ESM bundle ask for these.
-  banner: { js: "import{createRequire as $cr}from'node:module';const require=$cr(import.meta.url);" },
+  // CommonJS packages inside of an ESM bundle ask for it. Short names are the minifier's, which does not look at banners.
+  banner: {
+    js: "import{createRequire as createRequireOfBundle}from'node:module';const require=createRequireOfBundle(import.meta.url);",
+  },
   define: { 'process.env.NODE_ENV': '"production"' },
 };
 

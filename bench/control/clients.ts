@@ -10,6 +10,15 @@ import { routePatchFeature } from '../../src/xds/route-patch.ts';
 import { typeUrls } from '../../src/xds/type-urls.ts';
 import { clientIp } from './mesh.ts';
 
+/** Of a sidecar in the place of the client of this number. */
+export function clientNode(i: number, namespaces: number) {
+  const namespace = `team-${i % namespaces}`;
+  return {
+    id: `sidecar~${clientIp(i)}~client-${i}.${namespace}~${namespace}.svc.cluster.local`,
+    metadata: { NAMESPACE: namespace },
+  };
+}
+
 export class Client {
   bytes = 0;
   responses = 0;
@@ -31,7 +40,6 @@ export class Client {
   }
 
   async start(port: number, i: number, namespaces: number): Promise<void> {
-    const namespace = `team-${i % namespaces}`;
     const channel = await openChannel({ host: '127.0.0.1', port, tls: null }, { maxMessageBytes: 1 << 30 });
     const send = (typeUrl: string, more: object) =>
       call.send(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { typeUrl, ...more })));
@@ -62,12 +70,7 @@ export class Client {
       call.cancel();
       channel.close();
     };
-    const node = {
-      id: `sidecar~${clientIp(i)}~client-${i}.${namespace}~${namespace}.svc.cluster.local`,
-      metadata: { NAMESPACE: namespace },
-      clientFeatures: [routePatchFeature],
-    };
-    send(typeUrls.cluster, { node });
+    send(typeUrls.cluster, { node: { ...clientNode(i, namespaces), clientFeatures: [routePatchFeature] } });
     send(typeUrls.listener, {});
   }
 

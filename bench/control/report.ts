@@ -46,7 +46,7 @@ export function controlReport(
     const { alone, connected, most } = result.rssMib;
     return [
       `## ${services.toLocaleString('en')} services of two endpoints, ${clients.toLocaleString('en')} clients in ${namespaces} namespaces`,
-      `Each client holds ${result.resources.toLocaleString('en')} resources. Memory of the control plane: ${alone.toFixed(0)} MiB alone, ${connected.toFixed(0)} MiB with its clients, ${most.toFixed(0)} MiB at the most${isIstios ? ' (Istio: 270, 444 at the most)' : ''}.`,
+      `Each client holds ${result.resources.toLocaleString('en')} resources. Memory of the control plane: ${alone.toFixed(0)} MiB alone, ${connected.toFixed(0)} MiB with its clients, ${most.toFixed(0)} MiB at the most${isIstios ? ' (Istio: 270, 444 at the most)' : ''}. A sidecar that knows all of it has ${result.sidecarMib.toFixed(0)} MiB${isIstios ? ' (Istio: Envoy 135–141, its agent 30)' : ''}.`,
       table(['', 'last client ms', 'CPU s', 'sent MB', 'KB a client', ...(isIstios ? ['Istio'] : [])], rows),
     ].join('\n\n');
   });

@@ -1,10 +1,15 @@
 /** One control plane, its clients, and what each kind of change costs. */
 import { type ChildProcess, fork } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { bundleSample } from '../../tools/bundle.ts';
+import { controlSettings } from '../../tools/image/node-settings.ts';
 import { Client } from './clients.ts';
 import type { Change } from './mesh.ts';
 import type { Told } from './plane.ts';
+import { sidecarMib } from './sidecar.ts';
 
 export interface Scale {
   readonly services: number;
@@ -25,6 +30,8 @@ export interface ControlResult {
   readonly scale: Scale;
   readonly rssMib: { readonly alone: number; readonly connected: number; readonly most: number };
   readonly resources: number;
+  /** Of a proxy that knows all of it, resident. */
+  readonly sidecarMib: number;
   /** In the order in which they were made. */
   readonly measured: readonly Measured[];
 }
@@ -67,6 +74,7 @@ export async function measureControl(
       scale,
       rssMib: { alone: alone.rssMib, connected: connected.rssMib, most },
       resources: clients[0].count,
+      sidecarMib: await sidecarMib(plane.port),
       measured,
     };
   } finally {
@@ -107,10 +115,16 @@ class Plane {
     this.port = port;
   }
 
+  /** As the image starts its own: out of a bundle, with Node's settings. */
   static async start(words: readonly string[]): Promise<Plane> {
-    const child = fork(join(import.meta.dirname, 'plane.ts'), [...words], {
+    const folder = mkdtempSync(join(tmpdir(), 'lateen-bench-'));
+    const { file } = await bundleSample(join(import.meta.dirname, 'plane.ts'), join(folder, 'plane.mjs'));
+    const child = fork(file, [...words], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      execArgv: [...controlSettings.flags],
+      env: { ...process.env, ...controlSettings.environment },
     });
+    child.once('exit', () => rmSync(folder, { recursive: true, force: true }));
     const told = await new Promise<Told>((resolve, reject) => {
       child.once('message', (message) => resolve(message as Told));
       child.once('exit', (code) => reject(new Error(`the control plane ended with ${code}`)));

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestAuthority } from '../../src/proxy/testing/certificates.ts';
 import { bundlePrograms } from '../../tools/bundle.ts';
-import { proxyEnvironment, proxyNodeFlags } from '../../tools/image/proxy-settings.ts';
+import { proxySettings } from '../../tools/image/node-settings.ts';
 import { type Command, freePorts, loadCore, PinnedProcess } from './contender.ts';
 import { Issuer } from './issuer.ts';
 import { upstreamConfig } from './nginx.ts';
@@ -81,8 +81,15 @@ export class Scene {
   /** `lateen proxy -c FILE` as the image starts it. */
   lateen(config: string): Command {
     return {
-      argv: [join(this.folder, 'node'), ...proxyNodeFlags, join(this.folder, 'app/main.mjs'), 'proxy', '-c', config],
-      env: proxyEnvironment,
+      argv: [
+        join(this.folder, 'node'),
+        ...proxySettings.flags,
+        join(this.folder, 'app/main.mjs'),
+        'proxy',
+        '-c',
+        config,
+      ],
+      env: proxySettings.environment,
     };
   }
 

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bundlePrograms } from '../../tools/bundle.ts';
-import { proxyEnvironment, proxyNodeFlags } from '../../tools/image/proxy-settings.ts';
+import { proxySettings } from '../../tools/image/node-settings.ts';
 import type { Bench } from '../bench.ts';
 import { machine } from '../machine.ts';
 import { soakReport } from './report.ts';
@@ -18,8 +18,8 @@ export const soak: Bench = async ({ seconds = 600, out, command, progress }) => 
     await bundlePrograms(app);
     symlinkSync(join(top, 'node_modules'), join(app, 'node_modules'));
     const proxy = (config: string) => ({
-      argv: [process.execPath, ...proxyNodeFlags, join(app, 'main.mjs'), 'proxy', '-c', config],
-      env: proxyEnvironment,
+      argv: [process.execPath, ...proxySettings.flags, join(app, 'main.mjs'), 'proxy', '-c', config],
+      env: proxySettings.environment,
     });
     const result = await runSoak({ seconds, proxy, progress });
     mkdirSync(out, { recursive: true });

@@ -6,7 +6,7 @@ import { type Bundle, bundlePrograms, bundleSample } from '../bundle.ts';
 import { type Image, type ImageConfig, writeArchive } from './archive.ts';
 import { compileCache, compileCacheEnv } from './compile-cache.ts';
 import { hostFiles, present, tree } from './host-files.ts';
-import { proxyEnvironment, proxyNodeFlags } from './proxy-settings.ts';
+import { controlSettings, type NodeSettings, proxySettings } from './node-settings.ts';
 import type { TarEntry } from './tar.ts';
 
 const top = join(import.meta.dirname, '../..');
@@ -100,15 +100,21 @@ function re2js(): TarEntry[] {
   return tree(join(top, 'node_modules/re2js'), 'app/node_modules/re2js', wanted);
 }
 
-/** Starts Node, for the proxy with settings of its own. A sidecar's arguments are `iptables … -- proxy …`. */
+const startsWith = ({ flags, environment }: NodeSettings): string[] => [
+  `    export ${Object.entries(environment)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(' ')}`,
+  `    exec /usr/local/bin/node ${flags.join(' ')} /app/main.mjs "$@" ;;`,
+];
+
+/** Starts Node, for some programs with settings of their own. A sidecar's arguments are `iptables … -- proxy …`. */
 const launcher = [
   '#!/bin/sh',
   'case " $* " in',
   '  " proxy "*|" iptables "*" -- proxy "*)',
-  `    export ${Object.entries(proxyEnvironment)
-    .map(([name, value]) => `${name}=${value}`)
-    .join(' ')}`,
-  `    exec /usr/local/bin/node ${proxyNodeFlags.join(' ')} /app/main.mjs "$@" ;;`,
+  ...startsWith(proxySettings),
+  '  " control "*)',
+  ...startsWith(controlSettings),
   '  *) exec /usr/local/bin/node /app/main.mjs "$@" ;;',
   'esac',
 ];
