@@ -1,5 +1,6 @@
 /** `npm run differential`: Istio's resources, translated, through Envoy and through Lateen. See README.md. */
 import { bookinfo } from './mesh/cases/bookinfo.ts';
+import { envoyFilters } from './mesh/cases/envoy-filters.ts';
 import { gatewayApi } from './mesh/cases/gateway-api.ts';
 import { gateways } from './mesh/cases/gateways.ts';
 import { locality } from './mesh/cases/locality.ts';
@@ -9,9 +10,16 @@ import { traffic } from './mesh/cases/traffic.ts';
 import { runMesh } from './mesh/run.ts';
 
 const only = process.argv.slice(2);
-const cases = [...routing, ...traffic, ...locality, ...gateways, ...gatewayApi, ...scoping, ...bookinfo].filter(
-  ({ name }) => only.length === 0 || only.some((text) => name.includes(text)),
-);
+const cases = [
+  ...routing,
+  ...traffic,
+  ...locality,
+  ...gateways,
+  ...gatewayApi,
+  ...envoyFilters,
+  ...scoping,
+  ...bookinfo,
+].filter(({ name }) => only.length === 0 || only.some((text) => name.includes(text)));
 const outcomes = await runMesh(cases);
 let failed = 0;
 for (const { name, faults, requests } of outcomes) {

@@ -42,6 +42,11 @@ const house: Record<string, Room> = {
 const pure: Array<{ folder: string; mayNot: RegExp; why: string }> = [
   { folder: 'control/model', mayNot: /^src\/(kube|webhook|proxy)\//, why: 'the model knows no Kubernetes client' },
   {
+    folder: 'control/envoy-filter',
+    mayNot: /^src\/(kube|webhook|proxy)\//,
+    why: 'patches are applied without a Kubernetes client',
+  },
+  {
     folder: 'control/gateway-api',
     mayNot: /^src\/(kube|webhook|proxy)\//,
     why: 'the Gateway API is read without a Kubernetes client',

@@ -28,6 +28,8 @@ export interface MeshCase {
   readonly source: string;
   /** YAML; namespace `shop` where none is given. */
   readonly resources: string;
+  /** What it is about is Envoy's alone: our proxy is not asked. */
+  readonly onlyEnvoy?: boolean;
   /** Who asks: a workload of the mesh, or somebody outside who comes by the gateway. */
   readonly from?: 'sidecar' | 'gateway';
   /** Of the asking workload: `shop` unless told. */
@@ -47,6 +49,7 @@ const kinds = {
   se: ['networking.istio.io/v1', 'ServiceEntry'],
   sidecar: ['networking.istio.io/v1', 'Sidecar'],
   entry: ['networking.istio.io/v1', 'WorkloadEntry'],
+  envoyFilter: ['networking.istio.io/v1alpha3', 'EnvoyFilter'],
   kubernetesGateway: ['gateway.networking.k8s.io/v1', 'Gateway'],
   httpRoute: ['gateway.networking.k8s.io/v1', 'HTTPRoute'],
   grpcRoute: ['gateway.networking.k8s.io/v1', 'GRPCRoute'],
@@ -69,6 +72,7 @@ export const gw = resource('gw');
 export const se = resource('se');
 export const sidecar = resource('sidecar');
 export const entry = resource('entry');
+export const envoyFilter = resource('envoyFilter');
 export const kubernetesGateway = resource('kubernetesGateway');
 export const httpRoute = resource('httpRoute');
 export const grpcRoute = resource('grpcRoute');

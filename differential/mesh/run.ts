@@ -49,12 +49,13 @@ async function through(
 ): Promise<string[][]> {
   const admin = await freePort();
   const file = join(folder, `${name}.json`);
+  const taken = cases.map((one, i) => [one, configs[i]] as const).filter(([one]) => isAsked(name, one));
   const bootstrap = {
     admin: { address: { socket_address: { address: '127.0.0.1', port_value: admin } } },
     node: { id: 'sidecar~10.9.0.1~client.shop~shop.svc.cluster.local', cluster: 'client.shop' },
     static_resources: {
-      listeners: configs.map(({ listener }) => listener),
-      clusters: configs.flatMap(({ clusters }) => clusters),
+      listeners: taken.map(([, { listener }]) => listener),
+      clusters: taken.flatMap(([, { clusters }]) => clusters),
     },
   };
   writeFileSync(file, JSON.stringify(bootstrap, null, 1));
@@ -69,7 +70,7 @@ async function through(
     for (const [i, one] of cases.entries()) {
       const found: string[] = [];
       const port = portOf.get(`case ${i}`) ?? 0;
-      for (const [j, request] of one.requests.entries())
+      for (const [j, request] of isAsked(name, one) ? one.requests.entries() : [])
         for (const fault of await tried(request, port, backends))
           found.push(`request ${j + 1} (${request.ask} ${request.host}): ${fault}`);
       all.push(found);
@@ -79,6 +80,8 @@ async function through(
     await subject.stop();
   }
 }
+
+const isAsked = (name: SubjectName, { onlyEnvoy = false }: MeshCase): boolean => name === 'envoy' || !onlyEnvoy;
 
 async function tried(request: Request, port: number, backends: PodBackends): Promise<string[]> {
   backends.take();

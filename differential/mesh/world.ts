@@ -109,5 +109,5 @@ export function translated(one: MeshCase): Translation {
           metadata: { NAMESPACE: 'istio-system', LABELS: { istio: 'ingressgateway' } },
         };
   const at = locality && { region: locality.region, zone: locality.zone, subzone: locality.sub_zone };
-  return translate(snapshot, scopeOf({ ...node, locality: at }, snapshot));
+  return translate(snapshot, scopeOf({ ...node, locality: at, userAgentName: 'envoy' }, snapshot));
 }

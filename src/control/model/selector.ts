@@ -39,6 +39,15 @@ export function byAge(a: Dated, b: Dated): number {
   );
 }
 
+/** EnvoyFilters: those of lower priority first, of these the older. */
+export function byPriority(a: Dated & Prioritized, b: Dated & Prioritized): number {
+  return (a.spec.priority ?? 0) - (b.spec.priority ?? 0) || byAge(a, b);
+}
+
+interface Prioritized {
+  spec: { priority?: number };
+}
+
 export function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -4,6 +4,7 @@
  */
 import type { AuthorizationPolicy } from '../../api/istio/authorization-policy.ts';
 import type { DestinationRule } from '../../api/istio/destination-rule.ts';
+import type { EnvoyFilter } from '../../api/istio/envoy-filter.ts';
 import type { Gateway } from '../../api/istio/gateway.ts';
 import type { ServiceEntry } from '../../api/istio/service-entry.ts';
 import type { Sidecar } from '../../api/istio/sidecar.ts';
@@ -18,7 +19,7 @@ import type { Endpoint } from './endpoint.ts';
 import { EndpointIndex, nothingKnown } from './endpoint-index.ts';
 import { MtlsPolicies } from './mtls-mode.ts';
 import type { EndpointSliceObject, MeshObjects } from './objects.ts';
-import { byAge, compare } from './selector.ts';
+import { byAge, byPriority, compare } from './selector.ts';
 import { fromService, fromServiceEntry, type Service, type ServicePort } from './service.ts';
 import { type Workload, workloadOf } from './workload.ts';
 
@@ -43,6 +44,8 @@ export interface Snapshot {
   readonly gateways: ReadonlyMap<string, Gateway>;
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
   readonly sidecars: readonly Sidecar[];
+  /** In the order in which they apply. */
+  readonly envoyFilters: readonly EnvoyFilter[];
   readonly telemetries: readonly Telemetry[];
   readonly mtls: MtlsPolicies;
   /** What the kinds of the Kubernetes Gateway API come to; its resources are among those above. */
@@ -153,6 +156,11 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
       'authorizationPolicies',
     ),
     sidecars: keep(previous?.sidecars, () => [...objects.sidecars.values()].sort(byAge), 'sidecars'),
+    envoyFilters: keep(
+      previous?.envoyFilters,
+      () => [...objects.envoyFilters.values()].sort(byPriority),
+      'envoyFilters',
+    ),
     telemetries: keep(previous?.telemetries, () => [...objects.telemetries.values()].sort(byAge), 'telemetries'),
     mtls: keep(
       previous?.mtls,

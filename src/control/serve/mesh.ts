@@ -7,6 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Analyzed, Finding } from '../analyze/finding.ts';
 import { adviseOn, analyzeMesh, JustAdmitted } from '../analyze/mesh-analysis.ts';
+import { patchProblems } from '../envoy-filter/patch.ts';
 import { buildSnapshot, type Snapshot } from '../model/snapshot.ts';
 import type { Problem } from '../translate/problem.ts';
 import { type Scope, type ProxyNode as ScopeNode, scopeOf } from '../translate/scope.ts';
@@ -104,7 +105,7 @@ export class Mesh {
     const snapshot = this.#snapshot;
     if (!snapshot) return [];
     if (this.#searched?.configVersion !== snapshot.configVersion) {
-      const found: Problem[] = [];
+      const found = patchProblems(snapshot.envoyFilters);
       for (const node of typicalNodes(snapshot)) {
         found.push(...translate(snapshot, scopeOf(node, snapshot)).problems);
         await setImmediate();
@@ -165,7 +166,10 @@ export class Mesh {
   }
 
   #translate(proxy: ProxyNode, snapshot: Snapshot): Translated {
-    const scope = scopeOf({ id: proxy.id, metadata: proxy.metadata as JsonObject }, snapshot);
+    const scope = scopeOf(
+      { id: proxy.id, metadata: proxy.metadata as JsonObject, userAgentName: proxy.userAgentName },
+      snapshot,
+    );
     const known = this.#translated.get(scope.key);
     if (known) return known;
     const same = this.#withEndpoints(scope, snapshot);

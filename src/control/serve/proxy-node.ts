@@ -17,6 +17,8 @@ export interface ProxyNode {
   /** Its version as it calls it. */
   version: string;
   metadata: JsonObject;
+  /** `envoy`, `lateen`; ''. */
+  userAgentName: string;
 }
 
 const kinds = new Set(['sidecar', 'router', 'waypoint', 'ztunnel']);
@@ -42,6 +44,7 @@ export function proxyOf(node: Node): ProxyNode {
     clusterId: text('CLUSTER_ID') || 'Kubernetes',
     version: text('ISTIO_VERSION'),
     metadata,
+    userAgentName: node.userAgentName,
   };
 }
 

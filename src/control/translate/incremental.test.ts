@@ -173,6 +173,32 @@ const specs: { readonly [T in Table]?: fc.Arbitrary<object> } = {
     selector,
     accessLogging: some(fc.constantFrom([{ disabled: true }], [{ providers: [{ name: 'envoy' }] }])),
   }),
+  envoyFilters: fc.record(
+    {
+      workloadSelector: some(letter.map((app) => ({ labels: { app } }))),
+      priority: some(fc.constantFrom(-1, 1)),
+      configPatches: fc.array(
+        fc.constantFrom<object>(
+          { applyTo: 'CLUSTER', patch: { operation: 'MERGE', value: { alt_stat_name: 'patched' } } },
+          { applyTo: 'CLUSTER', match: { cluster: { subset: 'v1' } }, patch: { operation: 'REMOVE' } },
+          {
+            applyTo: 'HTTP_FILTER',
+            match: { context: 'SIDECAR_INBOUND', listener: { portNumber: 8080 } },
+            patch: { operation: 'INSERT_FIRST', value: { name: 'lua', typed_config: { '@type': 'a/b.Lua', x: 1 } } },
+          },
+          {
+            applyTo: 'VIRTUAL_HOST',
+            match: { routeConfiguration: { name: '80' } },
+            patch: { operation: 'ADD', value: { name: 'more', domains: ['more.example.com'] } },
+          },
+          { applyTo: 'LISTENER', match: { listener: { portNumber: 9090 } }, patch: { operation: 'REMOVE' } },
+          { applyTo: 'CLUSTER', patch: { operation: 'MERGE', value: { wrong: true } } },
+        ),
+        { minLength: 1, maxLength: 3 },
+      ),
+    },
+    { requiredKeys: ['configPatches'] },
+  ),
   peerAuthentications: fc.record({ selector, mtls: some(fc.constantFrom({ mode: 'STRICT' }, { mode: 'DISABLE' })) }),
   authorizationPolicies: fc.record({
     selector,
@@ -305,6 +331,7 @@ const kindOf: { readonly [T in Table]?: readonly [apiVersion: string, kind: stri
   workloadEntries: ['networking.istio.io/v1', 'WorkloadEntry'],
   sidecars: ['networking.istio.io/v1', 'Sidecar'],
   telemetries: ['telemetry.istio.io/v1', 'Telemetry'],
+  envoyFilters: ['networking.istio.io/v1alpha3', 'EnvoyFilter'],
   peerAuthentications: ['security.istio.io/v1', 'PeerAuthentication'],
   authorizationPolicies: ['security.istio.io/v1', 'AuthorizationPolicy'],
   kubernetesGateways: ['gateway.networking.k8s.io/v1', 'Gateway'],
@@ -377,12 +404,15 @@ const edit: fc.Arbitrary<Edit[]> = fc.oneof(
 
 const nodes: ProxyNode[] = [
   ...letters.slice(0, 2).flatMap((name) =>
-    namespaces.slice(0, 2).map((place) => ({
+    namespaces.slice(0, 2).map((place, i) => ({
+      // EnvoyFilters are for Envoys.
+      userAgentName: i === 0 ? 'envoy' : 'lateen',
       id: `sidecar~${ip(name, place)}~${name}.${place}~${place}.svc.cluster.local`,
       metadata: { NAMESPACE: place },
     })),
   ),
   {
+    userAgentName: 'envoy',
     id: 'router~10.9.9.9~g.istio-system~istio-system.svc.cluster.local',
     metadata: { NAMESPACE: 'istio-system', LABELS: { istio: 'ingressgateway' } },
   },

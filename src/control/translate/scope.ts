@@ -1,6 +1,7 @@
 /** Who a configuration is for. Two proxies with the same key get the same resources, so the key is what caches go by. */
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Sidecar } from '../../api/istio/sidecar.ts';
+import { noPatches, type PatchSet, patchesFor } from '../envoy-filter/patch.ts';
 import { protocolNamed } from '../model/protocol.ts';
 import type { Labels } from '../model/selector.ts';
 import { matchesLabels } from '../model/selector.ts';
@@ -16,6 +17,8 @@ export interface ProxyNode {
   id: string;
   metadata: JsonObject;
   locality?: Locality;
+  /** `envoy`, `lateen`; EnvoyFilters are for the former. */
+  userAgentName?: string;
 }
 
 export interface Scope {
@@ -31,6 +34,8 @@ export interface Scope {
   readonly sidecar: Sidecar | null;
   /** True when the proxy answers its application's DNS (`ISTIO_META_DNS_CAPTURE`): it knows names by a table, and allocated addresses. */
   readonly capturesDns: boolean;
+  /** What EnvoyFilters change for it; nothing for a proxy of ours. */
+  readonly patches: PatchSet;
   /** Services of which the workload is an endpoint, and the port that it listens on for each of theirs. */
   readonly inbound: readonly InboundPort[];
 }
@@ -75,6 +80,10 @@ export function scopeOf(node: ProxyNode, snapshot: Snapshot): Scope {
   const compared = Object.fromEntries(
     comparedLabels(snapshot).map((label) => [label, labelOf(placed, label, contextOf(snapshot))]),
   );
+  const patches =
+    node.userAgentName === 'envoy'
+      ? patchesFor(snapshot.envoyFilters, snapshot.mesh.rootNamespace, { namespace, labels, metadata: node.metadata })
+      : noPatches;
   const key = JSON.stringify([
     kind,
     namespace,
@@ -86,8 +95,9 @@ export function scopeOf(node: ProxyNode, snapshot: Snapshot): Scope {
     ports,
     sidecarKey({ namespace, sidecar }),
     capturesDns,
+    patches.key,
   ]);
-  return { key, kind, namespace, labels, serviceAccount, locality, compared, sidecar, capturesDns, inbound };
+  return { key, kind, namespace, labels, serviceAccount, locality, compared, sidecar, capturesDns, patches, inbound };
 }
 
 function asLabels(value: unknown): Labels {

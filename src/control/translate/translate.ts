@@ -4,6 +4,7 @@ import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { NameTable } from '../../xds/gen/istio/networking/nds/v1/nds_pb.js';
+import { withPatches } from '../envoy-filter/apply.ts';
 import type { Service } from '../model/service.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { fixedClusters, inboundClusters, outboundClusters, resolutionFor } from './cluster.ts';
@@ -31,7 +32,11 @@ export interface Translation {
   problems: Problem[];
 }
 
-export function translate(whole: Snapshot, scope: Scope): Translation {
+export function translate(snapshot: Snapshot, scope: Scope): Translation {
+  return withPatches(translated(snapshot, scope), scope.kind, scope.patches);
+}
+
+function translated(whole: Snapshot, scope: Scope): Translation {
   const problems = new Problems();
   const snapshot = tailored(whole, scope, problems);
   tellUnsupported(scope, problems);
