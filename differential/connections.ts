@@ -7,7 +7,15 @@ import { join } from 'node:path';
 import { type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import { type Leaf, TestAuthority } from '../src/proxy/testing/certificates.ts';
-import { type CertificateName, type ConnectionCase, certificates, listeners, type Made } from './cases/connections.ts';
+import {
+  type CertificateName,
+  type ConnectionCase,
+  certificates,
+  listeners,
+  type Made,
+  telling,
+  tellingSocket,
+} from './cases/connections.ts';
 import { freePort, listening } from './ports.ts';
 import { type SubjectName, start } from './subject.ts';
 
@@ -116,7 +124,15 @@ try {
           address: address(ports.get(name)!),
           ...fields(made),
         })),
-        clusters: [cluster('echo', echoPort), cluster('empty', null), cluster('dead', dead)],
+        clusters: [
+          cluster('echo', echoPort),
+          cluster('empty', null),
+          cluster('dead', dead),
+          ...telling.map((version) => ({
+            ...cluster(`told${version}`, echoPort),
+            transport_socket: tellingSocket(version),
+          })),
+        ],
       },
     }),
   );

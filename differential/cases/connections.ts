@@ -88,7 +88,28 @@ const four = [192, 0, 2, 1, 198, 51, 100, 7, 0x0f, 0xa0, 0x00, 0x50];
 const six = [0x20, 1, 0xd, 0xb8, ...Array(11).fill(0), 1, ...Array(15).fill(0), 1, 1, 1, 2, 2];
 const malformed = 'refused';
 
+/** Clusters `told1` and `told2` tell the host, which sends back what it got, whose connection it is. */
+export const telling = [1, 2] as const;
+export const tellingSocket = (version: number): Json =>
+  typed('told', 'transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport', {
+    config: { version: `V${version}` },
+    transport_socket: typed('raw', 'transport_sockets.raw_buffer.v3.RawBuffer'),
+  });
+const toldCases: readonly ConnectionCase[] = [
+  plain('IPv4', { send: 'PROXY TCP4 192.0.2.1 198.51.100.7 4000 443\r\nhello' }),
+  plain('IPv6', { send: 'PROXY TCP6 2001:db8::1 2001:db8::2 4000 443\r\nhello' }),
+  plain('by version 2', { send: Buffer.concat([version2(0x21, 0x11, four), Buffer.from('hello')]) }),
+];
+
 export const listeners: Readonly<Record<string, ListenerCase>> = {
+  told1: {
+    fields: () => ({ listener_filters: proxyProtocol(), filter_chains: [{ filters: [relay({ cluster: 'told1' })] }] }),
+    cases: toldCases,
+  },
+  told2: {
+    fields: () => ({ listener_filters: proxyProtocol(), filter_chains: [{ filters: [relay({ cluster: 'told2' })] }] }),
+    cases: toldCases,
+  },
   protocols: {
     fields: () => ({
       listener_filters: inspectors,

@@ -36,7 +36,7 @@ import {
   passthroughCluster,
 } from './names.ts';
 import type { Scope } from './scope.ts';
-import { meshAlpn, meshUpstream, plainUpstream, rawSocket } from './tls.ts';
+import { meshAlpn, meshUpstream, plainUpstream, rawSocket, tellingSocket } from './tls.ts';
 import { destinationRuleOf, type Policy, policyFor } from './traffic-policy.ts';
 
 type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, Cluster>;
@@ -140,7 +140,7 @@ function outbound(
     ...discovery(snapshot, scope, policy, service, port, subset, name, resolution),
     ...pool(policy, snapshot.mesh.connectTimeout),
     ...balancing(policy, resolution, weighsLocalities(policy, snapshot.mesh)),
-    ...transport(snapshot, service, port, subset, policy, resolution),
+    ...telling(policy.proxyProtocol, transport(snapshot, service, port, subset, policy, resolution)),
     metadata: origins(rule, service, subset?.name),
   };
   const http = httpOptions(port, policy.connectionPool);
@@ -281,6 +281,22 @@ function consistentHash(hash: ConsistentHashLb): ClusterInit {
       case: 'ringHashLbConfig',
       value: { minimumRingSize: BigInt(minimum), hashFunction: HashFunction.XX_HASH },
     },
+  };
+}
+
+/** With the caller's address said before anything else, TLS included (DestinationRule: proxyProtocol). */
+function telling(proxyProtocol: Policy['proxyProtocol'], init: ClusterInit): ClusterInit {
+  if (proxyProtocol === undefined) return init;
+  const version = proxyProtocol.version ?? 'V1';
+  const { transportSocket, transportSocketMatches } = init;
+  if (!transportSocketMatches) return { ...init, transportSocket: tellingSocket(version, transportSocket) };
+  return {
+    ...init,
+    transportSocketMatches: transportSocketMatches.map(({ name, match, transportSocket: inner }) => ({
+      name,
+      match,
+      transportSocket: tellingSocket(version, inner),
+    })),
   };
 }
 

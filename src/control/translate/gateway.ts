@@ -109,8 +109,9 @@ function build(
       chains.push(...opaque(snapshot, scope, problems, bound, serverNames));
       continue;
     }
-    const credential = server.tls?.credentialName ?? server.tls?.credentialNames?.[0] ?? '';
-    if (mode !== 'ISTIO_MUTUAL' && !credential) {
+    const { tls = {} } = server;
+    const credentials = tls.credentialNames ?? (tls.credentialName ? [tls.credentialName] : []);
+    if (mode !== 'ISTIO_MUTUAL' && credentials.length === 0) {
       problems.add(
         gateway,
         `${path}.tls.credentialName`,
@@ -118,10 +119,13 @@ function build(
       );
       continue;
     }
+    for (const field of ['minProtocolVersion', 'maxProtocolVersion'] as const)
+      if (tls[field] === 'TLSV1_0' || tls[field] === 'TLSV1_1')
+        problems.add(gateway, `${path}.tls.${field}`, 'is not used: TLS before 1.2 is not offered (RFC 8996)');
     const transportSocket =
       mode === 'ISTIO_MUTUAL'
         ? meshDownstream([snapshot.mesh.trustDomain], protocol === 'HTTPS' ? meshServerOffer.http : meshServerOffer.tcp)
-        : gatewayDownstream(credential, mode, server.tls?.subjectAltNames ?? [], protocol === 'HTTPS' ? httpAlpn : []);
+        : gatewayDownstream(credentials, mode, tls, protocol === 'HTTPS' ? httpAlpn : []);
     // TLS ends here, and what is within is passed on as it is.
     if (protocol === 'TLS' || protocol === 'TCP') {
       for (const chain of opaque(snapshot, scope, problems, bound, serverNames))

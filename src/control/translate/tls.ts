@@ -1,7 +1,10 @@
 /** TLS settings of the mesh's own kind, and those that resources ask for. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { ServerTlsSettings } from '../../api/istio/gateway.ts';
 import type { TransportSocketSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { ApiConfigSource_ApiType, ApiVersion } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
+import { ProxyProtocolConfig_Version } from '../../xds/gen/envoy/config/core/v3/proxy_protocol_pb.js';
+import { ProxyProtocolUpstreamTransportSchema } from '../../xds/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js';
 import { RawBufferSchema } from '../../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import { TlsParameters_TlsProtocol } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import type { SdsSecretConfigSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
@@ -88,6 +91,16 @@ export const rawSocket: TransportSocket = {
   name: 'envoy.transport_sockets.raw_buffer',
   configType: { case: 'typedConfig', value: any(RawBufferSchema, {}) },
 };
+
+/** A transport that says first whose connection it carries (Envoy: upstream_proxy_protocol). */
+export function tellingSocket(version: 'V1' | 'V2', transportSocket: TransportSocket = rawSocket): TransportSocket {
+  const config = { version: version === 'V2' ? ProxyProtocolConfig_Version.V2 : ProxyProtocolConfig_Version.V1 };
+  const value = any(ProxyProtocolUpstreamTransportSchema, { config, transportSocket });
+  return {
+    name: 'envoy.transport_sockets.upstream_proxy_protocol',
+    configType: { case: 'typedConfig', value },
+  };
+}
 
 export function meshUpstream(
   sni: string,
@@ -183,23 +196,42 @@ export const httpAlpn = ['h2', 'http/1.1'] as const;
 const secretName = (credential: string): string =>
   credential.includes('://') ? credential : `kubernetes://${credential}`;
 
+/** What neither Envoy by itself nor our proxy offers (RFC 8996) is left out; `gateway.ts` tells of it. */
+const versions: Readonly<Record<string, TlsParameters_TlsProtocol>> = {
+  TLSV1_2: TlsParameters_TlsProtocol.TLSv1_2,
+  TLSV1_3: TlsParameters_TlsProtocol.TLSv1_3,
+};
+
 /** A gateway server's TLS: SIMPLE shows a certificate, MUTUAL asks for one as well, ISTIO_MUTUAL is the mesh's own. */
 export function gatewayDownstream(
-  credential: string,
+  credentials: readonly string[],
   mode: 'SIMPLE' | 'MUTUAL' | 'OPTIONAL_MUTUAL',
-  subjectAltNames: readonly string[],
+  tls: ServerTlsSettings,
   alpn: readonly string[],
 ): TransportSocket {
+  const { cipherSuites = [], ecdhCurves = [], subjectAltNames = [] } = tls;
+  const [least, most] = [tls.minProtocolVersion, tls.maxProtocolVersion].map((version) => versions[version ?? ''] ?? 0);
   const common: CommonTls = {
     alpnProtocols: [...alpn],
-    tlsCertificateSdsSecretConfigs: [fromControlPlane(secretName(credential))],
+    tlsCertificateSdsSecretConfigs: credentials.map((credential) => fromControlPlane(secretName(credential))),
   };
+  if (least + most + cipherSuites.length + ecdhCurves.length > 0)
+    common.tlsParams = {
+      tlsMinimumProtocolVersion: least,
+      tlsMaximumProtocolVersion: most,
+      cipherSuites: [...cipherSuites],
+      ecdhCurves: [...ecdhCurves],
+    };
   if (mode !== 'SIMPLE')
     common.validationContextType = {
       case: 'combinedValidationContext',
       value: {
-        defaultValidationContext: { matchSubjectAltNames: subjectAltNames.map(exactly) },
-        validationContextSdsSecretConfig: fromControlPlane(`${secretName(credential)}-cacert`),
+        defaultValidationContext: {
+          matchSubjectAltNames: subjectAltNames.map(exactly),
+          verifyCertificateHash: [...(tls.verifyCertificateHash ?? [])],
+          verifyCertificateSpki: [...(tls.verifyCertificateSpki ?? [])],
+        },
+        validationContextSdsSecretConfig: fromControlPlane(`${secretName(credentials[0])}-cacert`),
       },
     };
   return {

@@ -6,7 +6,7 @@ import type { Snapshot } from '../model/snapshot.ts';
 
 export type Policy = Pick<
   TrafficPolicy,
-  'connectionPool' | 'loadBalancer' | 'outlierDetection' | 'tls' | 'retryBudget'
+  'connectionPool' | 'loadBalancer' | 'outlierDetection' | 'tls' | 'retryBudget' | 'proxyProtocol'
 >;
 
 /**
@@ -114,9 +114,10 @@ export function policyFor(rule: DestinationRule | null, subset: Subset | null, p
     tls: inner.tls ?? outer.tls,
     // No port has one of its own.
     retryBudget: subset?.trafficPolicy?.retryBudget ?? rule?.spec.trafficPolicy?.retryBudget,
+    proxyProtocol: subset?.trafficPolicy?.proxyProtocol ?? rule?.spec.trafficPolicy?.proxyProtocol,
   };
 }
 
-function atPort(policy: TrafficPolicy | undefined, port: number): Omit<Policy, 'retryBudget'> {
+function atPort(policy: TrafficPolicy | undefined, port: number): Omit<Policy, 'retryBudget' | 'proxyProtocol'> {
   return policy?.portLevelSettings?.find((settings) => settings.port?.number === port) ?? policy ?? {};
 }

@@ -17,9 +17,9 @@ import { compileOutlier } from './outlier.ts';
 import { noReferences, type References } from './references.ts';
 import type { Cluster } from './table.ts';
 import { compileThresholds, defaultThresholds } from './thresholds.ts';
-import { compileUpstreamTls } from './tls.ts';
 import { compileUpstreamProtocol } from './upstream-protocol.ts';
 import { compileBindHosts, compileKeepalive } from './upstream-socket.ts';
+import { compileUpstreamTransport } from './upstream-transport.ts';
 
 const known = words(`transport_socket_matches name alt_stat_name type cluster_type eds_cluster_config connect_timeout
   per_connection_buffer_limit_bytes lb_policy load_assignment max_requests_per_connection circuit_breakers
@@ -46,7 +46,7 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
   if (message.trackClusterStats)
     field.at('track_cluster_stats').only(TrackClusterStatsSchema, message.trackClusterStats, words(''));
   const thresholds = compileThresholds(field.at('circuit_breakers'), message.circuitBreakers);
-  const tlsAt = (at: Field) => at.at('transport_socket').at('typed_config');
+  const transport = compileUpstreamTransport(field, message.transportSocket, references);
   const names = discovery === 'strictDns' || discovery === 'logicalDns' ? 'name' : 'ip';
   const cluster: Cluster = {
     name: message.name,
@@ -65,9 +65,10 @@ export function compileCluster(field: Field, message: ClusterMessage): CompiledC
     transports: message.transportSocketMatches.map(({ name, match, transportSocket }, i) => ({
       name,
       match: strings(match),
-      tls: compileUpstreamTls(tlsAt(field.at('transport_socket_matches', i)), transportSocket, references),
+      ...compileUpstreamTransport(field.at('transport_socket_matches', i), transportSocket, references),
     })),
-    tls: withAuto(compileUpstreamTls(tlsAt(field), message.transportSocket, references), options),
+    tls: withAuto(transport.tls, options),
+    proxyProtocol: transport.proxyProtocol,
     circuit: thresholds[0] ?? defaultThresholds,
     highCircuit: thresholds[1] ?? null,
     maxRequestsPerConnection: options.maxRequestsPerConnection,

@@ -11,6 +11,7 @@ import type { ClusterPool } from '../upstream/cluster.ts';
 import { type Host, undeliveredProtocol } from '../upstream/host.ts';
 import { destinationOf } from '../upstream/original-destination.ts';
 import { outcomeOf, outcomeOfGrpc } from '../upstream/outcome.ts';
+import type { Caller } from '../upstream/proxy-header.ts';
 import type { ResetReason, UpstreamCall, UpstreamStream } from '../upstream/upstream-call.ts';
 import type { ActiveExchange, BodyTaker } from './active-exchange.ts';
 import { allowTime, retryPolicyOf, streamDurationMs } from './allowance.ts';
@@ -103,6 +104,11 @@ export class Forwarding implements UpstreamStream, BodyTaker {
   private slow: SlowDials | null = null;
   private retrying = false;
   upgrading = false;
+
+  get caller(): Caller {
+    return this.exchange.connection;
+  }
+
   private routeTimer: NodeJS.Timeout | null = null;
   private durationTimer: NodeJS.Timeout | null = null;
   private tryTimer: NodeJS.Timeout | null = null;

@@ -44,6 +44,7 @@ function shadowHead(exchange: ActiveExchange, forward: Forward): ShadowHead {
 
 class Shadow implements UpstreamStream {
   readonly upgrading = false;
+  readonly caller = null;
   private readonly pool: ClusterPool;
   private readonly kept: ShadowHead;
   private readonly body: readonly Buffer[];

@@ -109,7 +109,7 @@ class CallerSide {
 function meshCluster(...endpoints: Array<ReturnType<typeof endpointOf>>): Cluster {
   return clusterOf('a', endpoints, {
     connectTimeoutMs: 60_000,
-    transports: [{ name: 'tls', match: { tls: 'yes' }, tls: upstreamTls }],
+    transports: [{ name: 'tls', match: { tls: 'yes' }, tls: upstreamTls, proxyProtocol: 0 }],
   });
 }
 

@@ -1,10 +1,23 @@
+import { isIPv4, isIPv6 } from 'node:net';
 import test from 'ava';
 import fc from 'fast-check';
 import type { ProxyProtocol, Table } from '../config/table.ts';
 import { Caller, Origin } from '../testing/peers.ts';
-import { TestProxy } from '../testing/proxy.ts';
-import { chainOf, clusterOf, endpointOf, listenerOf, tableOf, tcpOf } from '../testing/tables.ts';
-import { readProxyHeader } from './proxy-protocol.ts';
+import { get, TestProxy } from '../testing/proxy.ts';
+import {
+  chainOf,
+  clusterOf,
+  endpointOf,
+  forwardOf,
+  hostOf,
+  listenerOf,
+  managerOf,
+  routeOf,
+  routesOf,
+  tableOf,
+  tcpOf,
+} from '../testing/tables.ts';
+import { readProxyHeader, writeProxyHeader } from './proxy-protocol.ts';
 
 const line = (text: string) => Buffer.from(`PROXY ${text}\r\n`, 'latin1');
 
@@ -33,6 +46,37 @@ test('both versions tell both ends', (t) => {
   addresses6.set([0x20, 0x01, 0x0d, 0xb8], 16);
   const header = readProxyHeader(binary(0x21, 0x21, addresses6), 52);
   t.like(header, { source: { ip: '::1', port: 0 }, destination: { ip: '2001:db8::', port: 0 } });
+});
+
+test('what is written is read again, by either version', (t) => {
+  const end = (ip: fc.Arbitrary<string>) => fc.record({ ip, port: fc.integer({ min: 0, max: 65_535 }) });
+  const ends = fc.oneof(
+    fc.tuple(end(fc.ipV4()), end(fc.ipV4())),
+    fc.tuple(end(fc.ipV6()), end(fc.ipV6())),
+    fc.tuple(end(fc.ipV4()), end(fc.ipV6())),
+  );
+  const canonical = (ip: string, is4: boolean) =>
+    is4 ? ip : new URL(`http://[${isIPv6(ip) ? ip : `::ffff:${ip}`}]`).hostname.slice(1, -1);
+  fc.assert(
+    fc.property(ends, fc.constantFrom<1 | 2>(1, 2), ([source, destination], version) => {
+      const bytes = writeProxyHeader(version, source, destination);
+      const header = readProxyHeader(bytes, bytes.length);
+      if (header.kind !== 'header') throw new Error(header.kind);
+      t.is(header.length, bytes.length);
+      const is4 = isIPv4(source.ip) && isIPv4(destination.ip);
+      for (const [given, read] of [
+        [source, header.source],
+        [destination, header.destination],
+      ] as const) {
+        t.is(read?.port, given.port);
+        t.is(canonical(read?.ip ?? '', is4), canonical(given.ip, is4));
+      }
+    }),
+  );
+  for (const version of [1, 2] as const) {
+    const bytes = writeProxyHeader(version, null, null);
+    t.like(readProxyHeader(bytes, bytes.length), { kind: 'header', version, source: null });
+  }
 });
 
 test('UNKNOWN and LOCAL leave the addresses of the socket', (t) => {
@@ -107,6 +151,40 @@ test('the header is taken off, byte by byte too, and its caller is the one that 
   t.deepEqual(connection.local, { ip: '198.51.100.7', port: 443 });
   t.is(connection.socketRemote.ip, '127.0.0.1');
   t.is(proxy.runtime.stats.proxyProtocolFound, 1);
+});
+
+test('a host is told of the caller before anything else, for each request anew', async (t) => {
+  const heads: string[] = [];
+  const origin = await new Origin((socket) => {
+    socket.once('data', (bytes: Buffer) => {
+      const { length } = readProxyHeader(bytes, bytes.length) as { length: number };
+      heads.push(bytes.toString('latin1', 0, length));
+      t.regex(bytes.toString('latin1', length), /^GET /);
+      socket.on('data', () => t.fail('a second request on a connection of the first'));
+      socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
+    });
+  }).start();
+  t.teardown(() => origin.stop());
+  for (const proxyProtocol of [1, 2] as const) {
+    heads.length = 0;
+    const proxy = await TestProxy.of(
+      t,
+      tableOf({
+        listeners: [listenerOf([chainOf({ http: managerOf() })])],
+        clusters: [clusterOf('app', [endpointOf(origin.port)], { proxyProtocol })],
+        routes: [routesOf('routes', hostOf([routeOf('/', forwardOf('app'))]))],
+      }),
+    );
+    const caller = await proxy.caller(t);
+    for (let i = 0; i < 2; i++) t.regex(await caller.send(get('/')).responses(), /ok$/);
+    t.is(heads.length, 2);
+    const { socket } = caller;
+    const [source, destination] = [
+      { ip: '127.0.0.1', port: socket.localPort! },
+      { ip: '127.0.0.1', port: socket.remotePort! },
+    ];
+    for (const head of heads) t.is(head, writeProxyHeader(proxyProtocol, source, destination).toString('latin1'));
+  }
 });
 
 test('a connection without a header is refused and counted, unless it may lack one', async (t) => {

@@ -2,7 +2,7 @@
  * The header with which a proxy in front tells whose connection it passes on: versions 1 and 2 of the PROXY protocol
  * (haproxy.org/download/2.9/doc/proxy-protocol.txt).
  */
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIP, isIPv4, isIPv6 } from 'node:net';
 import type { Address } from './connection.ts';
 
 export type ProxyHeader =
@@ -94,6 +94,39 @@ function readVersion2(bytes: Buffer, length: number): ProxyHeader {
     source: { ip: ipText(bytes, fixed2, size), port: bytes.readUInt16BE(fixed2 + 2 * size) },
     destination: { ip: ipText(bytes, fixed2 + size, size), port: bytes.readUInt16BE(fixed2 + 2 * size + 2) },
   };
+}
+
+/** Null for both ends says nothing of them: UNKNOWN, or LOCAL. Addresses of different families are written as IPv6. */
+export function writeProxyHeader(version: 1 | 2, source: Address | null, destination: Address | null): Buffer {
+  const known = source !== null && destination !== null && isIP(source.ip) !== 0 && isIP(destination.ip) !== 0;
+  if (!known)
+    return version === 1 ? Buffer.from('PROXY UNKNOWN\r\n') : Buffer.concat([signature2, Buffer.of(0x20, 0, 0, 0)]);
+  const is4 = isIPv4(source.ip) && isIPv4(destination.ip);
+  if (version === 1) {
+    const [from, to] = [source, destination].map(({ ip }) => (is4 || isIPv6(ip) ? ip : `::ffff:${ip}`));
+    return Buffer.from(`PROXY ${is4 ? 'TCP4' : 'TCP6'} ${from} ${to} ${source.port} ${destination.port}\r\n`);
+  }
+  const addresses = [source, destination].map(({ ip }) =>
+    is4 ? Buffer.from(ip.split('.').map(Number)) : ipv6Bytes(ip),
+  );
+  const tail = Buffer.alloc(4);
+  tail.writeUInt16BE(source.port, 0);
+  tail.writeUInt16BE(destination.port, 2);
+  const head = Buffer.of(0x21, is4 ? 0x11 : 0x21, 0, is4 ? 12 : 36);
+  return Buffer.concat([signature2, head, ...addresses, tail]);
+}
+
+function ipv6Bytes(ip: string): Buffer {
+  const bytes = Buffer.alloc(16);
+  const whole = isIPv4(ip) ? `::ffff:${ip}` : ip;
+  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(whole);
+  const hex = (high: string, low: string) => ((Number(high) << 8) | Number(low)).toString(16);
+  const text = dotted ? `${dotted[1]}${hex(dotted[2], dotted[3])}:${hex(dotted[4], dotted[5])}` : whole;
+  const [before, after] = text.split('::').map((part) => (part === '' ? [] : part.split(':')));
+  for (const [i, group] of before.entries()) bytes.writeUInt16BE(Number.parseInt(group, 16), i * 2);
+  for (const [i, group] of (after ?? []).entries())
+    bytes.writeUInt16BE(Number.parseInt(group, 16), 16 - ((after ?? []).length - i) * 2);
+  return bytes;
 }
 
 function ipText(bytes: Buffer, at: number, size: number): string {

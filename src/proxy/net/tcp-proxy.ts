@@ -161,7 +161,7 @@ export class TcpRelay implements TcpSession {
       },
     };
     this.remote = dial(
-      dialTarget(pool.config, host, 'tcp', this.connection.sni),
+      dialTarget(pool.config, host, 'tcp', this.connection.sni, this.connection),
       this.plane.secrets,
       host.sessions,
       receiver,

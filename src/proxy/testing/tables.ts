@@ -60,6 +60,7 @@ export function clusterOf(name: string, endpoints: readonly Endpoint[], override
     http: 'http1',
     http2: http2LimitsOf(),
     transports: [],
+    proxyProtocol: 0,
     tls: null,
     circuit: thresholdsOf(),
     highCircuit: null,

@@ -208,7 +208,7 @@ export class ClusterPool extends Membership {
       return connection;
     }
     this.counters.upstreamCxHttp2Total++;
-    const connection = new Http2Upstream(this, host, authority, breaker);
+    const connection = new Http2Upstream(this, host, authority, breaker, stream.caller);
     host.open.add(connection);
     host.shared.push(connection);
     return connection.call(stream);
@@ -223,10 +223,11 @@ export class ClusterPool extends Membership {
   /** A connection whose response is complete comes back. */
   release(connection: Http1Upstream): void {
     const { host } = connection;
-    const spent =
-      this.config.maxRequestsPerConnection > 0 && connection.requests >= this.config.maxRequestsPerConnection;
+    const spent = host.maxRequestsPerConnection > 0 && connection.requests >= host.maxRequestsPerConnection;
     if (spent) this.counters.upstreamCxMaxRequests++;
-    if (host.removed || this.closed || spent || this.outlived(connection, output.tick)) {
+    // Whose connection it is was said when it began.
+    const isTold = host.proxyProtocol !== 0;
+    if (host.removed || this.closed || spent || isTold || this.outlived(connection, output.tick)) {
       connection.transport.destroy();
       return;
     }

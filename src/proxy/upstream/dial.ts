@@ -14,6 +14,8 @@ export interface DialTarget {
   readonly port: number;
   /** Of the family of `host`: Node refuses to connect from one to the other. */
   readonly bindHost: string | null;
+  /** What is sent before anything else, TLS included, once the connection stands. */
+  readonly greeting: ((socket: Socket) => Buffer) | null;
   readonly connectTimeoutMs: number;
   readonly keepaliveSeconds: number | null;
   readonly tls: UpstreamTls | null;
@@ -109,6 +111,8 @@ export function dial(target: DialTarget, secrets: Secrets, sessions: SessionCach
     clearTimeout(timer);
     if (!connected) sessions.forget();
   });
+  const { greeting } = target;
+  if (greeting !== null) socket.once('connect', () => socket.write(greeting(socket)));
   if (tls === null || context === null) socket.once('connect', onConnected);
   else {
     const connection = TlsConnection.client(context, {

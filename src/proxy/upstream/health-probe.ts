@@ -130,7 +130,7 @@ class TcpQuestion implements Probe {
     this.#done = done;
     this.#given = given;
     this.#timer = setTimeout(() => this.#end('unreachable'), timeoutMs);
-    this.#transport = dial(dialTarget(pool.config, host, 'tcp', ''), pool.secrets, host.sessions, this);
+    this.#transport = dial(dialTarget(pool.config, host, 'tcp', '', null), pool.secrets, host.sessions, this);
   }
 
   onConnect(): void {

@@ -1,10 +1,11 @@
 import { isIPv6 } from 'node:net';
-import type { Cluster, Endpoint, UpstreamTls } from '../config/table.ts';
+import type { Cluster, Endpoint, UpstreamTls, UpstreamTransport } from '../config/table.ts';
 import { HostCounters } from '../telemetry/counters.ts';
 import { type DialTarget, SessionCache } from './dial.ts';
 import type { Http1Upstream } from './http1-upstream.ts';
 import type { Http2Upstream } from './http2-upstream.ts';
 import type { OutlierRecord } from './outlier.ts';
+import { type Caller, proxyHeader } from './proxy-header.ts';
 import type { PooledConnection } from './upstream-call.ts';
 
 /** One endpoint of a cluster while the proxy knows it: its connections, its load, and how it has behaved. */
@@ -13,6 +14,9 @@ export class Host {
   endpoint: Endpoint;
   readonly address: { readonly ip: string; readonly port: number };
   readonly tls: UpstreamTls | null;
+  readonly proxyProtocol: UpstreamTransport['proxyProtocol'];
+  /** 0 for any number. */
+  readonly maxRequestsPerConnection: number;
   readonly sessions: SessionCache = new SessionCache();
   /** Requests and relays under way. */
   active = 0;
@@ -54,7 +58,10 @@ export class Host {
     this.key = key;
     this.endpoint = endpoint;
     this.address = { ip: endpoint.host, port: endpoint.port };
-    this.tls = transportFor(cluster, endpoint);
+    const { tls, proxyProtocol } = transportFor(cluster, endpoint);
+    this.tls = tls;
+    this.proxyProtocol = proxyProtocol;
+    this.maxRequestsPerConnection = proxyProtocol === 0 ? cluster.maxRequestsPerConnection : 1;
   }
 
   /** Takes an ended connection out of those that can be used. */
@@ -83,12 +90,12 @@ export class Host {
 }
 
 /** Envoy's transport_socket_matches: the first whose every label the endpoint carries; else the cluster's own. */
-function transportFor(cluster: Cluster, endpoint: Endpoint): UpstreamTls | null {
+function transportFor(cluster: Cluster, endpoint: Endpoint): UpstreamTransport {
   for (const transport of cluster.transports) {
     if (Object.entries(transport.match).every(([name, value]) => endpoint.transportMatch[name] === value))
-      return transport.tls;
+      return transport;
   }
-  return cluster.tls;
+  return cluster;
 }
 
 /** Endpoints are the same host as long as address, port and transport stay. */
@@ -124,13 +131,15 @@ export function dialTarget(
   host: Host,
   use: 'http1' | 'http2' | 'tcp',
   authority: string,
+  caller: Caller | null,
 ): DialTarget {
-  const { tls } = host;
+  const { tls, proxyProtocol } = host;
   const name = authority.replace(/:\d+$/, '');
   return {
     host: host.address.ip,
     port: host.address.port,
     bindHost: cluster.bindHosts.find((bind) => isIPv6(bind) === isIPv6(host.address.ip)) ?? null,
+    greeting: proxyProtocol === 0 ? null : (socket) => proxyHeader(proxyProtocol, caller, socket),
     connectTimeoutMs: cluster.connectTimeoutMs,
     keepaliveSeconds: cluster.keepalive?.idleSeconds ?? null,
     tls,

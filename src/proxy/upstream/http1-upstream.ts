@@ -44,7 +44,7 @@ export class Http1Upstream extends UpstreamConnection implements DialReceiver, U
   private closeAfter = false;
 
   constructor(pool: ClusterPool, host: Host, stream: UpstreamStream, authority: string, breaker: Breaker) {
-    super(pool, host, 'http1', authority, breaker);
+    super(pool, host, 'http1', authority, breaker, stream.caller);
     this.stream = stream;
   }
 

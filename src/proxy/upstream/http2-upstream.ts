@@ -12,6 +12,7 @@ import type { Breaker } from './breaker.ts';
 import type { ClusterPool } from './cluster.ts';
 import { type DialReceiver, failureText } from './dial.ts';
 import type { Host } from './host.ts';
+import type { Caller } from './proxy-header.ts';
 import type { PooledConnection, RequestHead, UpstreamCall, UpstreamStream } from './upstream-call.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
 
@@ -36,8 +37,8 @@ export class Http2Upstream extends UpstreamConnection implements DialReceiver, S
   private closed = false;
   private wasBusy = false;
 
-  constructor(pool: ClusterPool, host: Host, authority: string, breaker: Breaker) {
-    super(pool, host, 'http2', authority, breaker);
+  constructor(pool: ClusterPool, host: Host, authority: string, breaker: Breaker, caller: Caller | null) {
+    super(pool, host, 'http2', authority, breaker, caller);
   }
 
   get ready(): boolean {
@@ -55,11 +56,11 @@ export class Http2Upstream extends UpstreamConnection implements DialReceiver, S
   /** Whether another call fits. */
   get hasRoom(): boolean {
     if (this.leaving || this.closed) return false;
-    const { maxRequestsPerConnection, http2 } = this.pool.config;
+    const { maxRequestsPerConnection } = this.host;
     if (maxRequestsPerConnection > 0 && this.begun >= maxRequestsPerConnection) return false;
     const { session } = this;
     const peer = session === null || !session.settled ? unsettledStreams : session.peerMaxStreams;
-    return this.calls < Math.min(peer, http2.maxStreams);
+    return this.calls < Math.min(peer, this.pool.config.http2.maxStreams);
   }
 
   /** A call for one request; `stream.onReady` follows unless it is ready at once. */
@@ -78,7 +79,7 @@ export class Http2Upstream extends UpstreamConnection implements DialReceiver, S
     const at = this.waiting.indexOf(call);
     if (at >= 0) this.waiting.splice(at, 1);
     if (--this.calls === 0) this.idleSinceTick = output.tick;
-    const { maxRequestsPerConnection } = this.pool.config;
+    const { maxRequestsPerConnection } = this.host;
     if (maxRequestsPerConnection > 0 && this.begun >= maxRequestsPerConnection) this.leaving = true;
     if (this.host.removed || this.pool.closed) this.leaving = true;
     if (this.leaving && this.calls === 0) this.destroy();

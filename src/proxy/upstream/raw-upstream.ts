@@ -20,7 +20,7 @@ export class RawUpstream extends UpstreamConnection implements DialReceiver, Ups
   private wasBusy = false;
 
   constructor(pool: ClusterPool, host: Host, stream: UpstreamStream, breaker: Breaker) {
-    super(pool, host, 'tcp', '', breaker);
+    super(pool, host, 'tcp', '', breaker, stream.caller);
     this.stream = stream;
   }
 

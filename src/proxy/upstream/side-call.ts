@@ -39,6 +39,7 @@ const noFields = new HeaderBlock();
 /** Begins with `start`, ends with `done`, at most once, which may be called before `start` returns; never after `cancel`. */
 export class SideCall implements UpstreamStream {
   readonly upgrading = false;
+  readonly caller = null;
   readonly #request: SideRequest;
   readonly #done: SideDone;
   #pool: ClusterPool | null = null;

@@ -4,6 +4,7 @@ import type { UpstreamFacts } from '../http/exchange.ts';
 import type { Address } from '../net/connection.ts';
 import type { Breaker } from './breaker.ts';
 import type { Host } from './host.ts';
+import type { Caller } from './proxy-header.ts';
 
 /** Why an upstream stream ended badly; the words are Envoy's, as they appear in bodies and details. */
 export type ResetReason =
@@ -64,6 +65,8 @@ export interface UpstreamCall {
 export interface UpstreamStream {
   /** Whether the request asked for another protocol or a tunnel, so that 101 is an answer, and 2xx to a CONNECT opens one. */
   readonly upgrading: boolean;
+  /** Whose request it is, for a host that wants to be told; null when it is this proxy's own. */
+  readonly caller: Caller | null;
   /** The call that was waited for; it is ready, or `onReady` follows. */
   onGiven(call: UpstreamCall): void;
   onReady(): void;

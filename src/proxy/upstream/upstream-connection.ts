@@ -8,6 +8,7 @@ import type { Breaker } from './breaker.ts';
 import type { ClusterPool } from './cluster.ts';
 import { type DialReceiver, dial } from './dial.ts';
 import { dialTarget, type Host } from './host.ts';
+import type { Caller } from './proxy-header.ts';
 import type { PooledConnection } from './upstream-call.ts';
 
 let lastId = 0;
@@ -33,13 +34,20 @@ export abstract class UpstreamConnection implements UpstreamFacts {
   private countedRead = 0;
   private countedWritten = 0;
 
-  constructor(pool: ClusterPool, host: Host, use: 'http1' | 'http2' | 'tcp', authority: string, breaker: Breaker) {
+  constructor(
+    pool: ClusterPool,
+    host: Host,
+    use: 'http1' | 'http2' | 'tcp',
+    authority: string,
+    breaker: Breaker,
+    caller: Caller | null,
+  ) {
     this.pool = pool;
     this.breaker = breaker;
     this.host = host;
     this.address = host.address;
     const receiver = this as unknown as DialReceiver;
-    this.transport = dial(dialTarget(pool.config, host, use, authority), pool.secrets, host.sessions, receiver);
+    this.transport = dial(dialTarget(pool.config, host, use, authority, caller), pool.secrets, host.sessions, receiver);
   }
 
   /** It has come to stand at some time. */

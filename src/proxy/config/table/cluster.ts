@@ -5,6 +5,13 @@ import type { TlsSettings } from './tls.ts';
 /** Structs by namespace (Envoy: Metadata.filter_metadata), without those that are read into other fields. */
 export type Metadata = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
+/** What lies beneath HTTP. */
+export interface UpstreamTransport {
+  readonly tls: UpstreamTls | null;
+  /** Version of the PROXY protocol in which a host is told of the caller; 0 for none. Such a connection serves one request. */
+  readonly proxyProtocol: 0 | 1 | 2;
+}
+
 export interface Cluster {
   readonly name: string;
   readonly altStatName: string;
@@ -38,12 +45,12 @@ export interface Cluster {
   readonly http: 'http1' | 'http2' | 'useDownstream' | 'alpn';
   readonly http2: Http2Limits;
   /** Picked for an endpoint by its metadata (Envoy: transport_socket_matches); the first that matches wins. */
-  readonly transports: ReadonlyArray<{
-    readonly name: string;
-    readonly match: Readonly<Record<string, string>>;
-    readonly tls: UpstreamTls | null;
-  }>;
+  readonly transports: ReadonlyArray<
+    UpstreamTransport & { readonly name: string; readonly match: Readonly<Record<string, string>> }
+  >;
   readonly tls: UpstreamTls | null;
+  /** As of `UpstreamTransport`, where none of `transports` is for an endpoint. */
+  readonly proxyProtocol: UpstreamTransport['proxyProtocol'];
   readonly circuit: Thresholds;
   /** For routes of high priority; null where nothing is said of them. */
   readonly highCircuit: Thresholds | null;
