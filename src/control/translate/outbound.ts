@@ -150,7 +150,11 @@ function opaque(
     if (bits !== undefined) {
       const prefixRanges = [{ addressPrefix: host, prefixLen: Number(bits) }];
       shared.push(
-        ...chains.map((chain) => ({ ...chain, filterChainMatch: { ...chain.filterChainMatch, prefixRanges } })),
+        ...chains.map((chain) =>
+          chain.filterChainMatch?.prefixRanges?.length
+            ? chain
+            : { ...chain, filterChainMatch: { ...chain.filterChainMatch, prefixRanges } },
+        ),
       );
       continue;
     }
@@ -208,6 +212,7 @@ function opaqueChains(
       if (targets.length > 0)
         chains.push({
           filterChainMatch: {
+            prefixRanges: rangesOf(match.destinationSubnets),
             serverNames: match.sniHosts.map((host) =>
               fullHost(host, resource?.metadata.namespace ?? '', snapshot.domain),
             ),
@@ -216,18 +221,29 @@ function opaqueChains(
         });
     }
   for (const [i, rule] of (resource?.spec.tcp ?? []).entries()) {
-    const concerned =
-      !rule.match?.length || rule.match.some((match) => concerns(context, resource as VirtualService, match));
-    if (!concerned) continue;
+    const matches = (rule.match ?? []).filter((match) => concerns(context, resource as VirtualService, match));
+    if (rule.match?.length && matches.length === 0) continue;
     const targets = targetsOf(context, resource as VirtualService, rule.route, `spec.tcp[${i}]`);
     if (targets.length === 0) continue;
-    chains.push({ filters: [tcpProxy(snapshot, targets[0].cluster, targets)] });
-    return chains;
+    const filters = [tcpProxy(snapshot, targets[0].cluster, targets)];
+    const prefixRanges = rangesOf(matches.flatMap(({ destinationSubnets }) => destinationSubnets ?? []));
+    if (matches.some(({ destinationSubnets }) => !destinationSubnets?.length) || prefixRanges.length === 0) {
+      chains.push({ filters });
+      return chains;
+    }
+    chains.push({ filterChainMatch: { prefixRanges }, filters });
   }
   const own = outboundCluster(port.port, '', service.host);
   chains.push({ filters: [tcpProxy(snapshot, own, own)] });
   return chains;
 }
+
+/** `10.0.0.0/8`, or one address. */
+const rangesOf = (subnets: readonly string[] | undefined) =>
+  (subnets ?? []).map((subnet) => {
+    const [addressPrefix, bits] = subnet.split('/');
+    return { addressPrefix, prefixLen: Number(bits ?? (addressPrefix.includes(':') ? 128 : 32)) };
+  });
 
 interface L4Match {
   port?: number;

@@ -4,7 +4,14 @@ import type { HttpRetry } from '../../api/istio/virtual-service.ts';
 import type { ResolvedMeshConfig } from '../../api/mesh-config.ts';
 import type { RetryPolicySchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { PreviousHostsPredicateSchema } from '../../xds/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
+import { PreviousPrioritiesConfigSchema } from '../../xds/gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js';
 import { any, duration } from './message.ts';
+
+/** Localities are priorities where one fails over to the next: every second retry leaves out those that were tried (Istio's setting). */
+const otherLocalities = {
+  name: 'envoy.retry_priorities.previous_priorities',
+  configType: { case: 'typedConfig', value: any(PreviousPrioritiesConfigSchema, { updateFrequency: 2 }) },
+} as const;
 
 /** Words of `retryOn` that are numbers are statuses (Istio, HTTPRetry). */
 export function retryPolicy(
@@ -32,6 +39,7 @@ export function retryPolicy(
           },
         ]
       : [],
+    retryPriority: settings.retryRemoteLocalities ? otherLocalities : undefined,
     hostSelectionRetryMaxAttempts: ignorePrevious ? 5n : 0n,
   };
 }

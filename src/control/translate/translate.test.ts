@@ -23,6 +23,7 @@ import { HttpConnectionManagerSchema } from '../../xds/gen/envoy/extensions/filt
 import { RBACSchema as NetworkRbacSchema } from '../../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { PreviousHostsPredicateSchema } from '../../xds/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
+import { PreviousPrioritiesConfigSchema } from '../../xds/gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js';
 import { ProxyProtocolUpstreamTransportSchema } from '../../xds/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js';
 import { RawBufferSchema } from '../../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import {
@@ -49,6 +50,7 @@ const registry = createRegistry(
   ...[OriginalDstSchema, TlsInspectorSchema, HttpConnectionManagerSchema, NetworkRbacSchema, TcpProxySchema],
   ...[
     PreviousHostsPredicateSchema,
+    PreviousPrioritiesConfigSchema,
     RawBufferSchema,
     ProxyProtocolUpstreamTransportSchema,
     DownstreamTlsContextSchema,
