@@ -1,6 +1,7 @@
 /** Compares what becomes of the same connections at Envoy and at Lateen. See README.md. */
 import { hash, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -86,6 +87,21 @@ function attempt(port: number, given: ConnectionCase, leaves: Readonly<Record<Ce
   });
 }
 
+/** Takes CONNECT and POST, tells what it was asked for, and sends back what follows. */
+const proxying = createHttpServer((request, response) => {
+  response.write(`${request.method} ${request.url} ${request.headers.host}|`);
+  request.pipe(response);
+});
+proxying.on('connect', (request, socket, head) => {
+  if (request.url?.startsWith('refused')) {
+    socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n');
+    return;
+  }
+  socket.write(`HTTP/1.1 200 OK\r\n\r\n${request.url} ${request.headers['x-from'] ?? ''}|`);
+  socket.write(head);
+  socket.pipe(socket);
+});
+
 const folder = mkdtempSync(join(tmpdir(), 'differential-'));
 const echo = createServer((socket) => {
   socket.on('error', () => {});
@@ -114,6 +130,7 @@ try {
   for (const name of Object.keys(listeners)) ports.set(name, await freePort());
   const file = join(folder, 'bootstrap.json');
   const echoPort = await listening(echo);
+  const connectPort = await listening(proxying);
   writeFileSync(
     file,
     JSON.stringify({
@@ -126,6 +143,7 @@ try {
         })),
         clusters: [
           cluster('echo', echoPort),
+          cluster('connect', connectPort),
           cluster('empty', null),
           cluster('dead', dead),
           ...telling.map((version) => ({
@@ -171,5 +189,6 @@ try {
   process.exitCode = failed > 0 ? 1 : 0;
 } finally {
   echo.close();
+  proxying.close();
   rmSync(folder, { recursive: true });
 }

@@ -102,6 +102,47 @@ const toldCases: readonly ConnectionCase[] = [
 ];
 
 export const listeners: Readonly<Record<string, ListenerCase>> = {
+  tunnel: {
+    fields: () => ({
+      filter_chains: [
+        {
+          filters: [
+            relay({
+              cluster: 'connect',
+              tunneling_config: {
+                hostname: 'db.example.com:5432',
+                headers_to_add: [{ header: { key: 'x-from', value: 'a' } }],
+              },
+            }),
+          ],
+        },
+      ],
+    }),
+    cases: [plain('a CONNECT that is agreed to')],
+  },
+  tunnelRefused: {
+    fields: () => ({
+      filter_chains: [
+        { filters: [relay({ cluster: 'connect', tunneling_config: { hostname: 'refused.example.com:1' } })] },
+      ],
+    }),
+    cases: [plain('a CONNECT that is refused')],
+  },
+  tunnelPost: {
+    fields: () => ({
+      filter_chains: [
+        {
+          filters: [
+            relay({
+              cluster: 'connect',
+              tunneling_config: { hostname: 'db.example.com:5432', use_post: true, post_path: '/tunnel' },
+            }),
+          ],
+        },
+      ],
+    }),
+    cases: [plain('a POST')],
+  },
   told1: {
     fields: () => ({ listener_filters: proxyProtocol(), filter_chains: [{ filters: [relay({ cluster: 'told1' })] }] }),
     cases: toldCases,

@@ -79,6 +79,7 @@ const policy = some(
       ),
     ),
     outlierDetection: fc.option(fc.constant({ consecutive5xxErrors: 3 }), { nil: undefined, freq: 2 }),
+    tunnel: some(fc.constant({ targetHost: 'x.example.com', targetPort: 443 })),
     tls: some(fc.constantFrom({ mode: 'DISABLE' }, { mode: 'ISTIO_MUTUAL' })),
     portLevelSettings: some(port.map((number) => [{ port: { number }, loadBalancer: { simple: 'ROUND_ROBIN' } }])),
   }),

@@ -18,6 +18,7 @@ import { blackHoleCluster, outboundCluster, passthroughCluster } from './names.t
 import { Problems } from './problem.ts';
 import type { Scope } from './scope.ts';
 import { tcpProxy, type WeightedTarget } from './tcp-filter.ts';
+import { destinationRuleOf, policyFor, tunnelRules } from './traffic-policy.ts';
 import { httpPorts, visibleServices } from './virtual-hosts.ts';
 import { callerKey, gatewayName, virtualServiceFor } from './virtual-service-index.ts';
 
@@ -118,9 +119,9 @@ function opaqueOf(snapshot: Snapshot, scope: Scope, service: Service, port: Serv
   const { namespace, labels } = scope;
   const resource = virtualServiceFor(snapshot, service.host, scope);
   const endpoints = service.headless ? snapshot.endpoints(service, port) : null;
-  const caller = resource ? `${namespace} ${callerKey(snapshot, labels)}` : '';
+  const caller = resource ? `${namespace} ${callerKey(snapshot, labels)}` : tunnelRules(snapshot) ? namespace : '';
   const addresses = addressesFor(service, scope);
-  const parts = [mesh, resource, endpoints, ...(resource ? [services, destinationRules] : [])];
+  const parts = [mesh, resource, endpoints, ...(resource ? [services, destinationRules] : [tunnelRules(snapshot)])];
   return opaqueMemo.get(port, `${service.host} ${addresses.join()} ${caller}`, parts, () => {
     const problems = new Problems();
     const context: RouteContext = { snapshot, problems, namespace, labels, gateway: 'mesh', port: port.port };
@@ -234,7 +235,8 @@ function opaqueChains(
     chains.push({ filterChainMatch: { prefixRanges }, filters });
   }
   const own = outboundCluster(port.port, '', service.host);
-  chains.push({ filters: [tcpProxy(snapshot, own, own)] });
+  const { tunnel } = policyFor(destinationRuleOf(snapshot, service, context.namespace), null, port.port);
+  chains.push({ filters: [tcpProxy(snapshot, own, [{ cluster: own, weight: 1, tunnel }])] });
   return chains;
 }
 
@@ -268,9 +270,11 @@ export function targetsOf(
   route: Targets | undefined,
   path: string,
 ): WeightedTarget[] {
-  const targets = (route ?? []).map(({ destination, weight }, i) => ({
-    cluster: resolveDestination(context, resource, destination, `${path}.route[${i}].destination`).cluster,
-    weight: route?.length === 1 ? weight || 1 : (weight ?? 0),
-  }));
+  const targets = (route ?? []).map(({ destination, weight }, i): WeightedTarget => {
+    const found = resolveDestination(context, resource, destination, `${path}.route[${i}].destination`);
+    const rule = found.service && destinationRuleOf(context.snapshot, found.service, context.namespace);
+    const tunnel = found.service ? policyFor(rule, found.subset, found.port).tunnel : undefined;
+    return { cluster: found.cluster, weight: route?.length === 1 ? weight || 1 : (weight ?? 0), tunnel };
+  });
   return targets.filter(({ weight }) => weight > 0);
 }

@@ -5,10 +5,13 @@ import type { Snapshot } from '../model/snapshot.ts';
 import { accessLogs } from './access-log.ts';
 import type { NetworkFilter } from './http-manager.ts';
 import { any } from './message.ts';
+import type { Policy } from './traffic-policy.ts';
 
 export interface WeightedTarget {
   cluster: string;
   weight: number;
+  /** The request that goes there in place of the bytes alone; undefined for none. */
+  tunnel?: Policy['tunnel'];
 }
 
 export function tcpProxy(
@@ -26,11 +29,21 @@ export function tcpProxy(
             case: 'weightedClusters',
             value: { clusters: targets.map(({ cluster, weight }) => ({ name: cluster, weight })) },
           };
+  const tunnel = typeof targets !== 'string' && targets.length === 1 ? targets[0].tunnel : undefined;
+  const tunnelingConfig = tunnel && {
+    hostname: `${tunnel.targetHost.includes(':') ? `[${tunnel.targetHost}]` : tunnel.targetHost}:${tunnel.targetPort}`,
+    usePost: tunnel.protocol?.toUpperCase() === 'POST',
+  };
   return {
     name: 'envoy.filters.network.tcp_proxy',
     configType: {
       case: 'typedConfig',
-      value: any(TcpProxySchema, { statPrefix, clusterSpecifier, accessLog: accessLogs(snapshot.mesh, side) }),
+      value: any(TcpProxySchema, {
+        statPrefix,
+        clusterSpecifier,
+        tunnelingConfig,
+        accessLog: accessLogs(snapshot.mesh, side),
+      }),
     },
   };
 }

@@ -6,8 +6,22 @@ import type { Snapshot } from '../model/snapshot.ts';
 
 export type Policy = Pick<
   TrafficPolicy,
-  'connectionPool' | 'loadBalancer' | 'outlierDetection' | 'tls' | 'retryBudget' | 'proxyProtocol'
+  'connectionPool' | 'loadBalancer' | 'outlierDetection' | 'tls' | 'retryBudget' | 'proxyProtocol' | 'tunnel'
 >;
+
+/** All rules where some ask for a tunnel, null where none do: what else is made of TCP need not look at them. */
+export function tunnelRules({ destinationRules }: Snapshot): readonly DestinationRule[] | null {
+  let found = tunnels.get(destinationRules);
+  if (found === undefined) {
+    found = destinationRules.some(
+      ({ spec }) => spec.trafficPolicy?.tunnel || spec.subsets?.some(({ trafficPolicy }) => trafficPolicy?.tunnel),
+    );
+    tunnels.set(destinationRules, found);
+  }
+  return found ? destinationRules : null;
+}
+
+const tunnels = new WeakMap<readonly DestinationRule[], boolean>();
 
 /**
  * Istio looks in the client's namespace, then the service's, then the root namespace; in each an exact host comes before the longest
@@ -114,10 +128,14 @@ export function policyFor(rule: DestinationRule | null, subset: Subset | null, p
     tls: inner.tls ?? outer.tls,
     // No port has one of its own.
     retryBudget: subset?.trafficPolicy?.retryBudget ?? rule?.spec.trafficPolicy?.retryBudget,
+    tunnel: subset?.trafficPolicy?.tunnel ?? rule?.spec.trafficPolicy?.tunnel,
     proxyProtocol: subset?.trafficPolicy?.proxyProtocol ?? rule?.spec.trafficPolicy?.proxyProtocol,
   };
 }
 
-function atPort(policy: TrafficPolicy | undefined, port: number): Omit<Policy, 'retryBudget' | 'proxyProtocol'> {
+function atPort(
+  policy: TrafficPolicy | undefined,
+  port: number,
+): Omit<Policy, 'retryBudget' | 'proxyProtocol' | 'tunnel'> {
   return policy?.portLevelSettings?.find((settings) => settings.port?.number === port) ?? policy ?? {};
 }

@@ -14,12 +14,18 @@ import { LocalRateLimitSchema } from '../../xds/gen/envoy/extensions/filters/net
 import { RBACSchema } from '../../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { SniClusterSchema } from '../../xds/gen/envoy/extensions/filters/network/sni_cluster/v3/sni_cluster_pb.js';
 import type { TcpProxy as TcpProxyMessage } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
-import { TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import {
+  type TcpProxy_TunnelingConfig,
+  TcpProxy_TunnelingConfigSchema,
+  TcpProxySchema,
+} from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { textFormat } from '../telemetry/format.ts';
 import { compileAccessLogs } from './access-log.ts';
 import { compileCidr } from './address.ts';
 import { readData } from './data-source.ts';
 import { dispatch, durationMs, type Field, unpack, words } from './field.ts';
 import { compileConnectionGate, compileRateGate } from './gate.ts';
+import { compileMutation } from './header-mutation.ts';
 import { compileHttpManager } from './http-manager.ts';
 import { compileRbac } from './rbac.ts';
 import type { References } from './references.ts';
@@ -31,6 +37,7 @@ import type {
   Rbac,
   RouteTable,
   TcpProxy,
+  TcpTunnel,
   WeightedCluster,
 } from './table.ts';
 import { compileDownstreamTls } from './tls.ts';
@@ -41,7 +48,7 @@ const knownMatch =
   application_protocols direct_source_prefix_ranges source_type`);
 const sourceTypes = ['any', 'sameIpOrLoopback', 'external'] as const;
 const knownTcp = words(`stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts hash_policy
-  max_downstream_connection_duration access_log_options`);
+  max_downstream_connection_duration access_log_options tunneling_config`);
 
 export function compileChain(
   field: Field,
@@ -130,6 +137,25 @@ function compileMatch(field: Field, match: FilterChainMatch | undefined): ChainM
   };
 }
 
+function compileTunnel(field: Field, message: TcpProxy_TunnelingConfig): TcpTunnel {
+  field.only(TcpProxy_TunnelingConfigSchema, message, words('hostname use_post headers_to_add post_path'));
+  let hostname: TcpTunnel['hostname'] = () => '';
+  if (message.hostname === '') field.at('hostname').fail('is empty');
+  else
+    try {
+      hostname = textFormat(message.hostname, '');
+    } catch (error) {
+      field.at('hostname').fail((error as Error).message);
+    }
+  if (message.postPath !== '' && !message.usePost) field.at('post_path').fail('goes with use_post');
+  return {
+    hostname,
+    method: message.usePost ? 'POST' : 'CONNECT',
+    path: message.postPath || '/',
+    headers: compileMutation(field, 'request_headers', message.headersToAdd, []),
+  };
+}
+
 function compileTcp(field: Field, message: TcpProxyMessage, clusterBySni: boolean): TcpProxy {
   field.only(TcpProxySchema, message, knownTcp);
   const plain = { requestHeaders: null, responseHeaders: null, hostRewrite: null, subset: null, filters: null };
@@ -157,6 +183,7 @@ function compileTcp(field: Field, message: TcpProxyMessage, clusterBySni: boolea
     idleTimeoutMs: durationMs(message.idleTimeout, 3_600_000),
     maxDurationMs: durationMs(message.maxDownstreamConnectionDuration, 0),
     maxConnectAttempts: message.maxConnectAttempts ?? 1,
+    tunnel: message.tunnelingConfig ? compileTunnel(field.at('tunneling_config'), message.tunnelingConfig) : null,
     hashesSource: message.hashPolicy.length > 0,
     accessLogs: compileAccessLogs(field, message.accessLog),
     logOptions: {

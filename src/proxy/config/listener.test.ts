@@ -120,7 +120,16 @@ test('gates, a fixed answer and the limits of a relay are read, and what is miss
     - filters:
       - name: tcp
         typed_config: { "@type": ${network}.tcp_proxy.v3.TcpProxy, stat_prefix: x, cluster: app, ${fields} }`;
-  t.regex(problems(tcp('tunneling_config: { hostname: a }')).join(), /tunneling_config: is not supported/);
+  t.deepEqual(
+    problems(tcp("tunneling_config: { hostname: '%REQUESTED_SERVER_NAME%:443', use_post: true, post_path: /a }")),
+    [],
+  );
+  t.regex(problems(tcp('tunneling_config: { use_post: true }')).join(), /tunneling_config\.hostname: is empty/);
+  t.regex(problems(tcp('tunneling_config: { hostname: a, post_path: /a }')).join(), /post_path: goes with use_post/);
+  t.regex(
+    problems(tcp('tunneling_config: { hostname: a, propagate_response_headers: true }')).join(),
+    /propagate_response_headers: is not supported/,
+  );
   t.regex(problems(tcp('hash_policy: [{ filter_state: { key: a } }]')).join(), /filterState is not supported/);
 });
 

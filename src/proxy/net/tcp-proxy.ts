@@ -1,4 +1,4 @@
-import type { Cluster, Endpoint, Listener, TcpProxy } from '../config/table.ts';
+import type { Cluster, Endpoint, Listener, TcpProxy, TcpTunnel } from '../config/table.ts';
 import type { TcpSession, UpstreamFacts } from '../http/exchange.ts';
 import type { Plane } from '../http/plane.ts';
 import type { ClusterCounters, TcpCounters } from '../telemetry/counters.ts';
@@ -8,17 +8,19 @@ import type { ClusterPool } from '../upstream/cluster.ts';
 import { type DialReceiver, dial, failureText } from '../upstream/dial.ts';
 import { dialTarget, type Host } from '../upstream/host.ts';
 import { destinationOf } from '../upstream/original-destination.ts';
+import type { UpstreamCall } from '../upstream/upstream-call.ts';
 import { type Address, type ConnectionFacts, unmapped } from './connection.ts';
 import { upstreamTls } from './identity.ts';
 import { output } from './output.ts';
 import { relay } from './relay.ts';
+import { Tunnel, type TunnelUser } from './tcp-tunnel.ts';
 import type { Transport } from './transport.ts';
 
 const maxEarlyBytes = 262_144;
 const defaultIdleMs = 3_600_000;
 
 /** A TCP connection on its way through: dials the chain's cluster, relays both ways, and tells telemetry at the end. */
-export class TcpRelay implements TcpSession {
+export class TcpRelay implements TcpSession, TunnelUser {
   readonly connection: ConnectionFacts;
   readonly listener: Listener;
   readonly proxy: TcpProxy | null;
@@ -39,6 +41,8 @@ export class TcpRelay implements TcpSession {
   private readonly plane: Plane;
   private readonly downstream: Transport;
   private remote: Transport | null = null;
+  private tunnel: Tunnel | null = null;
+  private attemptsLeft = 0;
   private host: Host | null = null;
   private pool: ClusterPool | null = null;
   private readonly counters: TcpCounters | null;
@@ -94,6 +98,8 @@ export class TcpRelay implements TcpSession {
       onDrain() {},
       onClose: () => {
         this.remote?.destroy();
+        if (this.tunnel !== null) this.pool?.stopWaiting(this.tunnel);
+        this.tunnel?.abandon();
         this.finish(this.flags);
       },
     };
@@ -110,13 +116,60 @@ export class TcpRelay implements TcpSession {
     if (proxy?.hashesSource) this.hash = xxHash64(this.connection.remote.ip);
     if (proxy !== null && proxy.maxDurationMs > 0)
       this.lifetime = setTimeout(() => output.turn(() => this.outlived()), proxy.maxDurationMs);
-    this.dial(proxy?.maxConnectAttempts ?? 1);
+    this.attemptsLeft = proxy?.maxConnectAttempts ?? 1;
+    this.attempt();
+  }
+
+  private attempt(): void {
+    const tunnel = this.proxy?.tunnel ?? null;
+    if (tunnel === null) this.dial(this.attemptsLeft--);
+    else this.begin(tunnel);
   }
 
   private keep(bytes: Buffer, length: number): void {
     this.early.push(Buffer.from(bytes.subarray(0, length)));
     this.earlyBytes += length;
     if (this.earlyBytes >= maxEarlyBytes) this.downstream.pause();
+  }
+
+  /** Null, and the caller is let go, when there is none. */
+  private pick(): Host | null {
+    const pool = this.pool!;
+    const host = pool.pick(
+      { hash: this.hash, avoid: null, subset: null, spent: null },
+      destinationOf(pool.config, () => null, this.connection),
+    );
+    if (host === null) {
+      pool.counters.upstreamCxNoneHealthy++;
+      this.refuse('UH');
+      return null;
+    }
+    this.attempts++;
+    this.host = host;
+    host.active++;
+    host.relays.add(this);
+    this.endpoint = host.endpoint;
+    this.upstreamRemote = host.address;
+    this.upstreamMtls = host.tls !== null && host.tls.certificate !== null;
+    this.dialTick = performance.now();
+    return host;
+  }
+
+  private begin(settings: TcpTunnel): void {
+    const pool = this.pool!;
+    if (!pool.breaker.takesRequests) {
+      pool.counters.upstreamRqPendingOverflow++;
+      this.refuse('UO');
+      return;
+    }
+    const host = this.pick();
+    if (host === null) return;
+    this.attemptsLeft--;
+    pool.breaker.requests++;
+    this.tunnel = new Tunnel(settings, this, this);
+    const call = pool.acquire(host, this.tunnel, this.tunnel.authority, false, false);
+    if (call === null) this.refuse('UO');
+    else if (call !== 'waiting') this.tunnel.onGiven(call);
   }
 
   private dial(attemptsLeft: number): void {
@@ -126,17 +179,9 @@ export class TcpRelay implements TcpSession {
       this.refuse('UO');
       return;
     }
-    const host = pool.pick(
-      { hash: this.hash, avoid: null, subset: null, spent: null },
-      destinationOf(pool.config, () => null, this.connection),
-    );
-    if (host === null) {
-      pool.counters.upstreamCxNoneHealthy++;
-      this.refuse('UH');
-      return;
-    }
+    const host = this.pick();
+    if (host === null) return;
     this.enter(host);
-    this.attempts++;
     let connected = false;
     const receiver: DialReceiver = {
       onConnect: () => {
@@ -154,7 +199,7 @@ export class TcpRelay implements TcpSession {
         if ((error as { timedOut?: boolean } | null)?.timedOut === true) pool.counters.upstreamCxConnectTimeout++;
         this.leave();
         this.remote = null;
-        if (attemptsLeft > 1 && !this.downstream.closed) return this.dial(attemptsLeft - 1);
+        if (attemptsLeft > 1 && !this.downstream.closed) return this.attempt();
         this.upstreamFailure = failureText(error);
         pool.counters.upstreamCxConnectAttemptsExceeded++;
         this.refuse('UF,URX');
@@ -169,24 +214,22 @@ export class TcpRelay implements TcpSession {
   }
 
   private enter(host: Host): void {
-    this.host = host;
-    host.active++;
-    host.relays.add(this);
     host.connections++;
     this.pool!.breaker.connections++;
-    this.dialTick = performance.now();
     this.pool!.counters.upstreamCxTotal++;
     host.counters.cxTotal++;
     host.counters.rqTotal++;
-    this.endpoint = host.endpoint;
-    this.upstreamRemote = host.address;
-    this.upstreamMtls = host.tls !== null && host.tls.certificate !== null;
   }
 
   private leave(): void {
     if (this.host === null) return;
     this.host.active--;
     this.host.relays.delete(this);
+    if (this.tunnel !== null) {
+      this.pool!.breaker.requests--;
+      this.host = null;
+      return;
+    }
     this.host.connections--;
     this.pool!.breaker.connections--;
     if (this.opened) this.countClosed(this.pool!.counters);
@@ -228,6 +271,65 @@ export class TcpRelay implements TcpSession {
     this.early = [];
     relay(this.downstream, upstream, (reset) => this.finish(this.flags || (reset === upstream ? 'UR' : '')));
     if (this.callerEnded) upstream.end();
+  }
+
+  onOpen(call: UpstreamCall): void {
+    const tunnel = this.tunnel!;
+    const { downstream } = this;
+    this.pool!.report(this.host!, 'relayed');
+    this.upstreamLocal = call.local;
+    this.upstream = call.facts;
+    this.opened = true;
+    this.plane.telemetry.tcpOpened(this);
+    if (this.proxy?.logOptions.onConnected) this.plane.telemetry.during(this, 'TcpUpstreamConnected');
+    for (const piece of this.early) tunnel.send(piece, 0, piece.length);
+    if (this.earlyBytes >= maxEarlyBytes) downstream.resume();
+    this.early = [];
+    downstream.receiver = {
+      onBytes: (bytes, length) => {
+        tunnel.send(bytes, 0, length);
+        if (tunnel.congested) downstream.pause();
+      },
+      onEnd: () => tunnel.end(),
+      onDrain: () => tunnel.release(),
+      onClose: () => {
+        tunnel.abandon();
+        this.finish(this.flags);
+      },
+    };
+    if (this.callerEnded) tunnel.end();
+  }
+
+  onTunnelled(bytes: Buffer, start: number, end: number): void {
+    this.downstream.send(bytes, start, end);
+    if (this.downstream.congested) this.tunnel?.hold();
+  }
+
+  onTunnelEnd(): void {
+    this.downstream.end();
+  }
+
+  onTunnelDrain(): void {
+    this.downstream.resume();
+  }
+
+  onTunnelFailed(reason: string): void {
+    if (this.opened) {
+      this.flags = 'UR';
+      this.downstream.destroy();
+      return;
+    }
+    const pool = this.pool!;
+    pool.report(this.host!, 'connectFailure');
+    this.leave();
+    this.tunnel = null;
+    if (this.attemptsLeft > 0 && !this.downstream.closed) {
+      this.attempt();
+      return;
+    }
+    this.upstreamFailure = reason;
+    pool.counters.upstreamCxConnectAttemptsExceeded++;
+    this.refuse('UF,URX');
   }
 
   /** Lets the caller go without an upstream; the log tells `flags`. */

@@ -325,6 +325,7 @@ export function tcpOf(cluster: string, overrides: Partial<TcpProxy> = {}): TcpPr
     idleTimeoutMs: 3_600_000,
     maxDurationMs: 0,
     maxConnectAttempts: 1,
+    tunnel: null,
     hashesSource: false,
     accessLogs: [],
     ...overrides,

@@ -1,6 +1,6 @@
 import type { AccessLogFilter, AccessLogFormat } from '../../telemetry/access-log.ts';
 import type { Metadata } from './cluster.ts';
-import type { HttpManager } from './http.ts';
+import type { HeaderMutation, HttpManager } from './http.ts';
 import type { Rbac } from './rbac.ts';
 import type { WeightedCluster } from './route.ts';
 import type { TlsSettings } from './tls.ts';
@@ -131,10 +131,22 @@ export interface TcpProxy {
   /** Longest life of a connection, milliseconds; 0 has no limit. */
   readonly maxDurationMs: number;
   readonly maxConnectAttempts: number;
+  /** Null passes bytes on as they are. */
+  readonly tunnel: TcpTunnel | null;
   /** Whether keyed load balancing hashes the caller's address. */
   readonly hashesSource: boolean;
   readonly accessLogs: readonly AccessLogSink[];
   readonly logOptions: LogOptions;
+}
+
+/** The request that a connection goes upstream in (Envoy: tunneling_config). */
+export interface TcpTunnel {
+  /** Where to: HOST:PORT. */
+  readonly hostname: AccessLogFormat;
+  readonly method: 'CONNECT' | 'POST';
+  /** Of POST. */
+  readonly path: string;
+  readonly headers: HeaderMutation | null;
 }
 
 /** When access logs tell of what is still under way (Envoy: access_log_options). */
