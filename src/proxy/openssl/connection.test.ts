@@ -276,7 +276,8 @@ test('a session from where less was asked for does not pass where more is', (t) 
   }
 });
 
-test('a certificate that was found good is good until it expires', async (t) => {
+test('a certificate that was found good is good until it expires, and so are its sessions', async (t) => {
+  let sessions: TlsSession[];
   let first: ReturnType<typeof pair>;
   let context: TlsContext;
   let end: number;
@@ -284,18 +285,23 @@ test('a certificate that was found good is good until it expires', async (t) => 
     end = Date.now() + seconds * 1000;
     const leaf = await authority.issue('spiffe://cluster.local/ns/a/sa/client', 'ecdsa', seconds * 1000);
     context = new TlsContext({ ...limits, certificates: [leaf], roots: authority.roots });
-    first = pair(context);
+    const given: TlsSession[] = [];
+    first = pair(context, null, (session) => given.push(session));
     move(first);
+    sessions = given;
     // A busy machine may have taken longer than that.
     if (first.called.tls.established) break;
   }
-  const second = pair(context);
+  const second = pair(context, sessions[0], (session) => sessions.push(session));
   move(second);
+  t.true(second.called.tls.resumed);
   t.deepEqual(second.called.tls.peerCertificate, first.called.tls.peerCertificate);
   // Certificates count in whole seconds.
   while (Date.now() < end + 1000) await new Promise((resolve) => setTimeout(resolve, end + 1001 - Date.now()));
-  const third = pair(context);
-  t.throws(() => move(third), { message: /certificate has expired/ });
+  for (const session of [null, sessions[1]]) {
+    const late = pair(context, session);
+    t.throws(() => move(late), { message: /certificate has expired/ });
+  }
 });
 
 test('a context that was given up lets its connections be', async (t) => {

@@ -2,6 +2,7 @@ import { acceptAll, type TlsContext } from './context.ts';
 import { addressOf, constants, isTlsError, memoryBio, openssl, poke, takeError, textAt } from './library.ts';
 import { keepNoPeerKey } from './peer-keys.ts';
 import type { CachedSession } from './session-cache.ts';
+import { expiryMs } from './verified-chains.ts';
 
 /** A session that a server gave, for a shorter handshake with it. */
 export class TlsSession {
@@ -349,7 +350,9 @@ export class TlsConnection {
     if (sessions === null) return 0;
     const length: [number] = [0];
     const id = openssl.sessionId(session, length);
-    this.session = sessions.keep(textAt(id, length[0]), session);
+    const peer = openssl.sslPeer(this.ssl);
+    const untilMs = peer === null ? Number.POSITIVE_INFINITY : expiryMs(peer);
+    this.session = sessions.keep(textAt(id, length[0]), session, untilMs);
     if (this.offered !== null && this.resumed) this.session.certificate = this.offered.certificate;
     return 1;
   }

@@ -3,6 +3,8 @@ import { openssl } from './library.ts';
 /** What a server keeps of a handshake, so that its client can resume it. */
 export interface CachedSession {
   readonly pointer: bigint;
+  /** When the client's certificate expires, in ms since 1970: it is asked to show another from then on. */
+  readonly untilMs: number;
   /** The client's, in DER; null until somebody has asked for it. */
   certificate: Buffer | null;
 }
@@ -20,8 +22,8 @@ export class SessionCache {
   private closed = false;
 
   /** Takes over a reference to `pointer`. */
-  keep(id: string, pointer: bigint): CachedSession {
-    const session = { pointer, certificate: null };
+  keep(id: string, pointer: bigint, untilMs: number): CachedSession {
+    const session = { pointer, untilMs, certificate: null };
     if (this.closed) {
       openssl.sessionFree(pointer);
       return session;
@@ -35,6 +37,10 @@ export class SessionCache {
   find(id: string): CachedSession | null {
     const session = this.sessions.get(id);
     if (session === undefined) return null;
+    if (Date.now() >= session.untilMs) {
+      this.drop(id);
+      return null;
+    }
     this.sessions.delete(id);
     this.sessions.set(id, session);
     return session;

@@ -38,16 +38,20 @@ export class VerifiedChains {
     const chain = openssl.verificationChain(verification);
     if (chain === null) return;
     let least = Number.POSITIVE_INFINITY;
-    for (let i = openssl.stackLength(chain) - 1; i >= 0; i--) {
-      const days: [number] = [0];
-      const seconds: [number] = [0];
-      const end = openssl.certificateNotAfter(openssl.stackItem(chain, i));
-      if (openssl.timeDifference(days, seconds, null, end) !== 1) return;
-      least = Math.min(least, days[0] * dayMs + seconds[0] * 1000);
-    }
+    for (let i = openssl.stackLength(chain) - 1; i >= 0; i--)
+      least = Math.min(least, expiryMs(openssl.stackItem(chain, i)));
     if (this.goodUntil.size >= maxChains) this.goodUntil.delete(this.goodUntil.keys().next().value!);
-    this.goodUntil.set(name, Date.now() + least);
+    this.goodUntil.set(name, least);
   }
+}
+
+/** When a certificate expires, in ms since 1970; 0 when that cannot be told. */
+export function expiryMs(certificate: bigint): number {
+  const days: [number] = [0];
+  const seconds: [number] = [0];
+  const end = openssl.certificateNotAfter(certificate);
+  if (openssl.timeDifference(days, seconds, null, end) !== 1) return 0;
+  return Date.now() + days[0] * dayMs + seconds[0] * 1000;
 }
 
 function digestOf(certificate: bigint): string {
