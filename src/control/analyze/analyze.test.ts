@@ -378,6 +378,31 @@ spec: {containers: [{name: a, securityContext: {runAsUser: 1337}}]}
     ],
   ],
   [
+    'what nothing goes by',
+    [
+      of(
+        'VirtualService',
+        'a',
+        '{hosts: [reviews], tcp: [{match: [{port: 80}, {sourceSubnet: 10.0.0.0/8}], route: [{destination: {host: reviews}}]}]}',
+      ),
+      of(
+        'DestinationRule',
+        'a',
+        '{host: reviews, workloadSelector: {matchLabels: {app: a}}, subsets: [{name: v1, labels: {version: v1}, trafficPolicy: {portLevelSettings: [{port: {number: 80}, loadBalancer: {backendUtilization: {}}}]}}]}',
+      ),
+      of('Telemetry', 'a', '{metrics: [{providers: [{name: prometheus}]}]}', 'telemetry.istio.io/v1'),
+      of('RequestAuthentication', 'a', '{jwtRules: [{issuer: a}]}', 'security.istio.io/v1'),
+    ].join('---'),
+    [
+      'LAT0003 VirtualService shop/a spec.hosts[0]: has no effect on reviews.shop.svc.cluster.local: all its ports are HTTP (9080 (http))',
+      'LAT0004 VirtualService shop/a spec.tcp[0].match[1].sourceSubnet: has no effect: nothing here goes by it yet',
+      'LAT0004 DestinationRule shop/a spec.workloadSelector: has no effect: nothing here goes by it yet',
+      'LAT0004 DestinationRule shop/a spec.subsets[0].trafficPolicy.portLevelSettings[0].loadBalancer.backendUtilization: has no effect: nothing here goes by it yet',
+      'LAT0004 Telemetry shop/a spec.metrics: has no effect: nothing here goes by it yet',
+      'LAT0004 RequestAuthentication shop/a spec: has no effect: nothing here goes by it yet',
+    ],
+  ],
+  [
     'annotations',
     `
 apiVersion: v1

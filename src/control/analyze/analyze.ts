@@ -9,6 +9,7 @@ import { analyzeExtensions } from './extensions.ts';
 import { type Analyzed, type Code, type Finding, nameOf, type Tell } from './finding.ts';
 import { analyzeGateways } from './gateways.ts';
 import { analyzeInjection } from './injection.ts';
+import { analyzeNoEffect } from './no-effect.ts';
 import { analyzeSchemas } from './schema.ts';
 import { analyzeServices } from './services.ts';
 import { View, type ViewOptions } from './view.ts';
@@ -51,6 +52,7 @@ export const analyzers: Readonly<Record<string, { readonly about: string; readon
   'workload.SelectorAnalyzer': { about: 'Checks that selectors select something', run: analyzeSelectors },
   'injection.Analyzer': { about: 'Checks which namespaces and pods take part in the mesh', run: analyzeInjection },
   'envoyfilter.EnvoyPatchAnalyzer': { about: 'Checks EnvoyFilters and WasmPlugins', run: analyzeExtensions },
+  'lateen.NoEffectAnalyzer': { about: 'Tells of fields that nothing goes by', run: analyzeNoEffect },
   'annotations.K8sAnalyzer': { about: "Checks Istio's annotations", run: analyzeAnnotations },
 };
 
