@@ -390,7 +390,7 @@ spec: {containers: [{name: a, securityContext: {runAsUser: 1337}}]}
         'a',
         '{host: reviews, workloadSelector: {matchLabels: {app: a}}, subsets: [{name: v1, labels: {version: v1}, trafficPolicy: {portLevelSettings: [{port: {number: 80}, loadBalancer: {backendUtilization: {}}}]}}]}',
       ),
-      of('Telemetry', 'a', '{metrics: [{providers: [{name: prometheus}]}]}', 'telemetry.istio.io/v1'),
+      of('Telemetry', 'a', '{tracing: [{randomSamplingPercentage: 1}]}', 'telemetry.istio.io/v1'),
       of('RequestAuthentication', 'a', '{jwtRules: [{issuer: a}]}', 'security.istio.io/v1'),
     ].join('---'),
     [
@@ -398,7 +398,7 @@ spec: {containers: [{name: a, securityContext: {runAsUser: 1337}}]}
       'LAT0004 VirtualService shop/a spec.tcp[0].match[1].sourceSubnet: has no effect: nothing here goes by it yet',
       'LAT0004 DestinationRule shop/a spec.workloadSelector: has no effect: nothing here goes by it yet',
       'LAT0004 DestinationRule shop/a spec.subsets[0].trafficPolicy.portLevelSettings[0].loadBalancer.backendUtilization: has no effect: nothing here goes by it yet',
-      'LAT0004 Telemetry shop/a spec.metrics: has no effect: nothing here goes by it yet',
+      'LAT0004 Telemetry shop/a spec.tracing: has no effect: nothing here goes by it yet',
       'LAT0004 RequestAuthentication shop/a spec: has no effect: nothing here goes by it yet',
     ],
   ],

@@ -17,7 +17,7 @@ const fields: Partial<Record<KindName, readonly string[]>> = {
   ],
   Gateway: ['caCrl', 'serverCertificate', 'tlsCertificates'].map((field) => `servers[].tls.${field}`),
   Sidecar: ['inboundConnectionPool', 'ingress[].connectionPool'],
-  Telemetry: ['metrics', 'tracing'],
+  Telemetry: ['metrics[].reportingInterval', 'tracing'],
   RequestAuthentication: [''],
 };
 

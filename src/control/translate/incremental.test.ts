@@ -173,6 +173,7 @@ const specs: { readonly [T in Table]?: fc.Arbitrary<object> } = {
   telemetries: fc.record({
     selector,
     accessLogging: some(fc.constantFrom([{ disabled: true }], [{ providers: [{ name: 'envoy' }] }])),
+    metrics: some(fc.constant([{ overrides: [{ match: { metric: 'REQUEST_SIZE' }, disabled: true }] }])),
   }),
   envoyFilters: fc.record(
     {

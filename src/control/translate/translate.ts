@@ -12,6 +12,7 @@ import { assignment } from './endpoints.ts';
 import { gatewayResources } from './gateway.ts';
 import { virtualInbound } from './inbound.ts';
 import { localityPolicy } from './locality.ts';
+import { withMetricRules } from './metrics.ts';
 import { nameTable } from './name-table.ts';
 import { outboundCluster } from './names.ts';
 import { outboundListeners } from './outbound.ts';
@@ -63,7 +64,7 @@ function translated(whole: Snapshot, scope: Scope): Translation {
   return {
     clusters,
     endpoints: endpoints(snapshot, scope),
-    listeners,
+    listeners: withMetricRules(snapshot, scope, listeners, problems),
     routes,
     nameTables: scope.capturesDns ? [nameTable(snapshot, scope)] : [],
     problems: problems.list(),

@@ -4,6 +4,7 @@ import type { Table } from '../config/table.ts';
 import type { DrainRequest } from '../net/draining.ts';
 import { createRuntime, type Runtime, type SharedPorts } from '../runtime.ts';
 import { IstioMetrics } from '../telemetry/istio-metrics.ts';
+import { metricRulesOf, underRules } from '../telemetry/metric-rules.ts';
 import { threadStats } from '../telemetry/proxy-stats.ts';
 import { ProxyTelemetry } from '../telemetry/telemetry.ts';
 import type { BoundPort, Counts, DataPlane, PlaneSettings } from './data-plane.ts';
@@ -77,7 +78,9 @@ export class OneThread implements DataPlane {
   async counts(unusedClusters: boolean): Promise<Counts> {
     const list = threadStats(this.runtime, unusedClusters);
     this.#telemetry.listSpans(list);
-    return { stats: list.stats, istio: this.#metrics?.list() ?? [] };
+    const istio = this.#metrics?.list() ?? [];
+    const rules = metricRulesOf(this.table);
+    return { stats: list.stats, istio: rules === null ? istio : underRules(istio, rules) };
   }
 
   async clustersPage(query: string, fixed: readonly string[]): Promise<Reply> {
