@@ -50,6 +50,7 @@ const kinds = {
   sidecar: ['networking.istio.io/v1', 'Sidecar'],
   entry: ['networking.istio.io/v1', 'WorkloadEntry'],
   envoyFilter: ['networking.istio.io/v1alpha3', 'EnvoyFilter'],
+  wasmPlugin: ['extensions.istio.io/v1alpha1', 'WasmPlugin'],
   kubernetesGateway: ['gateway.networking.k8s.io/v1', 'Gateway'],
   httpRoute: ['gateway.networking.k8s.io/v1', 'HTTPRoute'],
   grpcRoute: ['gateway.networking.k8s.io/v1', 'GRPCRoute'],
@@ -73,6 +74,7 @@ export const se = resource('se');
 export const sidecar = resource('sidecar');
 export const entry = resource('entry');
 export const envoyFilter = resource('envoyFilter');
+export const wasmPlugin = resource('wasmPlugin');
 export const kubernetesGateway = resource('kubernetesGateway');
 export const httpRoute = resource('httpRoute');
 export const grpcRoute = resource('grpcRoute');

@@ -106,7 +106,7 @@ for (const [does, manifests, says, before] of warned)
     t.regex(told, says);
   });
 
-test.serial('a WasmPlugin says in its status that nobody runs it', async (t) => {
+test.serial('a WasmPlugin says in its status who runs it', async (t) => {
   const plugin = `
 apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
@@ -122,5 +122,5 @@ spec: {url: "oci://example.com/filter:1"}
     },
     { what: 'the condition PassedAnalysis' },
   );
-  t.regex(told, /has no effect: the proxy of Lateen runs no WebAssembly/);
+  t.regex(told, /takes effect on workloads that run Envoy; the proxy of Lateen runs no WebAssembly/);
 });

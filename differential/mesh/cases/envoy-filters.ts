@@ -1,7 +1,9 @@
-/** EnvoyFilters: patches of what the translation makes, by Istio's reference. Our proxy is given the result where it knows what is in it. */
-import { ask, dr, envoyFilter, type MeshCase, vs } from '../case.ts';
+/** EnvoyFilters and WasmPlugins: patches of what the translation makes, by Istio's reference. Our proxy is given the result where it knows what is in it. */
+import { ask, dr, envoyFilter, type MeshCase, vs, wasmPlugin } from '../case.ts';
+import { wasmFile } from '../wasm.ts';
 
 const page = 'reference/config/networking/envoy-filter/';
+const wasm = 'reference/config/proxy_extensions/wasm-plugin/';
 const rateLimits = 'tasks/policy-enforcement/rate-limit/';
 
 const manager = '{filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}}';
@@ -156,6 +158,24 @@ export const envoyFilters: readonly MeshCase[] = [
         )}]}`,
       ),
     requests: [ask('GET /', 'details', 'details-v1', { seen: { 'x-lua': 'ran' } })],
+  },
+  {
+    name: 'WebAssembly where the workload is a client',
+    source: wasm,
+    onlyEnvoy: true,
+    resources:
+      dr('details', '{host: details}') + wasmPlugin('ran', `{url: "file://${wasmFile}", match: [{mode: CLIENT}]}`),
+    requests: [ask('GET /', 'details', 'details-v1', { answer: { 'x-wasm': 'ran' } })],
+  },
+  {
+    name: 'WebAssembly that is for another side or port',
+    source: wasm,
+    onlyEnvoy: true,
+    resources:
+      dr('details', '{host: details}') +
+      wasmPlugin('server', `{url: "file://${wasmFile}", match: [{mode: SERVER}]}`) +
+      wasmPlugin('port', `{url: "file://${wasmFile}", match: [{ports: [{number: 8080}]}]}`),
+    requests: [ask('GET /', 'details', 'details-v1', { answer: { 'x-wasm': null } })],
   },
   {
     name: 'on gateways',

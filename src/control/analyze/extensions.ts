@@ -9,12 +9,7 @@ const notForRoutes = ['ROUTE_CONFIGURATION', 'HTTP_ROUTE'];
 export function analyzeExtensions(view: View, tell: Tell): void {
   for (const filter of view.of('EnvoyFilter')) analyzeEnvoyFilter(filter, tell);
   for (const plugin of view.of('WasmPlugin'))
-    tell(
-      'LAT0004',
-      plugin,
-      '',
-      'has no effect: the proxy of Lateen runs no WebAssembly, and Envoys are not given it either; an EnvoyFilter reaches them',
-    );
+    tell('LAT0004', plugin, '', 'takes effect on workloads that run Envoy; the proxy of Lateen runs no WebAssembly');
 }
 
 function analyzeEnvoyFilter(filter: EnvoyFilter, tell: Tell): void {

@@ -18,16 +18,17 @@ export interface Patchable {
 
 /** The same object where nothing applies. */
 export function withPatches<T extends Patchable>(made: T, kind: ProxyKind, set: PatchSet): T {
-  if (set.patches.length === 0) return made;
+  if (set.patches.length + set.plugins.length === 0) return made;
   const of = (...targets: Patch['applyTo'][]) => set.patches.filter(({ applyTo }) => targets.includes(applyTo));
   const clusters = of('CLUSTER');
   const routes = of('ROUTE_CONFIGURATION', 'VIRTUAL_HOST', 'HTTP_ROUTE');
   const listeners = of('LISTENER', 'FILTER_CHAIN', 'NETWORK_FILTER', 'LISTENER_FILTER', 'HTTP_FILTER');
   return {
     ...made,
-    clusters: clusters.length === 0 ? made.clusters : patchedClusters(made.clusters, kind, clusters, set),
+    clusters:
+      clusters.length + set.plugins.length === 0 ? made.clusters : patchedClusters(made.clusters, kind, clusters, set),
     listeners:
-      listeners.length + routes.length === 0
+      listeners.length + routes.length + set.plugins.length === 0
         ? made.listeners
         : patchedListeners(made.listeners, kind, listeners, routes, set),
     routes:
@@ -54,7 +55,8 @@ function patchedClusters(
     if (operation !== 'ADD' || value === null) continue;
     if (context === 'ANY' || (context === 'GATEWAY') === (kind === 'router')) patched.push(value as Cluster);
   }
-  return patched;
+  const modules = set.plugins.flatMap(({ cluster }) => cluster ?? []);
+  return [...patched, ...new Map(modules.map((cluster) => [cluster.name, cluster])).values()];
 }
 
 function patchedCluster(given: Cluster, kind: ProxyKind, patches: readonly Patch[]): Cluster | null {

@@ -1,5 +1,4 @@
 import { clone, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
-import { anyIs, anyPack, anyUnpack } from '@bufbuild/protobuf/wkt';
 import {
   type Filter,
   type FilterChain,
@@ -10,16 +9,16 @@ import {
 } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { type Listener, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import {
-  type HttpConnectionManager,
-  HttpConnectionManagerSchema,
   type HttpFilter,
   HttpFilterSchema,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { Memo } from '../translate/memo.ts';
 import { inserted } from './insert.ts';
+import { managerOf, portOf, setManager } from './manager.ts';
 import { mergeInto } from './merge.ts';
 import { type Context, isInContext, type ListenerMatch, type Patch, type PatchSet, type ProxyKind } from './patch.ts';
 import { patchedRoutes } from './routes.ts';
+import { withPlugins } from './wasm.ts';
 
 const memo = new Memo<Listener | null>();
 
@@ -34,7 +33,11 @@ export function patchedListeners(
     kind === 'router' ? 'GATEWAY' : name === 'virtualInbound' ? 'SIDECAR_INBOUND' : 'SIDECAR_OUTBOUND';
   const patched = listeners.flatMap((listener) => {
     const here = contextOf(listener);
-    return memo.get(listener, here, [set], () => patchedListener(listener, here, patches, routes, set)) ?? [];
+    const make = () => {
+      const made = patchedListener(listener, here, patches, routes, set);
+      return made && set.plugins.length > 0 ? withPlugins(made, here, set.plugins) : made;
+    };
+    return memo.get(listener, here, [set], make) ?? [];
   });
   for (const { applyTo, operation, context, value } of patches) {
     if (applyTo !== 'LISTENER' || operation !== 'ADD') continue;
@@ -137,15 +140,6 @@ function changed<D extends DescMessage>(
   return [...list];
 }
 
-const managerOf = ({ configType }: Filter): HttpConnectionManager | null =>
-  configType.case === 'typedConfig' && anyIs(configType.value, HttpConnectionManagerSchema)
-    ? (anyUnpack(configType.value, HttpConnectionManagerSchema) ?? null)
-    : null;
-
-function setManager(filter: Filter, manager: HttpConnectionManager): void {
-  filter.configType = { case: 'typedConfig', value: anyPack(HttpConnectionManagerSchema, manager) };
-}
-
 const isVirtual = ({ name }: Listener): boolean => name === 'virtualInbound' || name === 'virtualOutbound';
 
 /** The port of an intercepting listener says nothing: there it is that of the filter chain. */
@@ -154,11 +148,6 @@ function matchesListener(match: ListenerMatch | undefined, listener: Listener, i
   if (match.name && match.name !== listener.name) return false;
   if (isVirtual(listener) && !isWhole) return true;
   return !match.portNumber || match.portNumber === portOf(listener);
-}
-
-function portOf({ address }: Listener): number {
-  const at = address?.address;
-  return at?.case === 'socketAddress' && at.value.portSpecifier.case === 'portValue' ? at.value.portSpecifier.value : 0;
 }
 
 function matchesChain(match: ListenerMatch | undefined, listener: Listener, chain: FilterChain): boolean {

@@ -4,6 +4,7 @@
  */
 import { type DescMessage, fromJson, type JsonObject, type JsonValue, type Message } from '@bufbuild/protobuf';
 import type { ConfigPatch, EnvoyFilter } from '../../api/istio/envoy-filter.ts';
+import type { WasmPlugin } from '../../api/istio/wasm-plugin.ts';
 import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import {
   FilterChainSchema,
@@ -16,8 +17,10 @@ import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/ro
 import { HttpFilterSchema } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { TypedStructSchema } from '../../xds/gen/xds/type/v3/typed_struct_pb.js';
 import { registry } from '../../xds/registry.ts';
-import { type Labels, matchesLabels } from '../model/selector.ts';
+import { compare, type Labels, matchesLabels } from '../model/selector.ts';
+import type { Extensions } from '../model/snapshot.ts';
 import { type Problem, Problems } from '../translate/problem.ts';
+import { type Plugin, pluginsOf } from './wasm.ts';
 
 const schemas = {
   LISTENER: ListenerSchema,
@@ -133,43 +136,49 @@ export interface PatchedProxy {
 export interface PatchSet {
   readonly key: string;
   readonly patches: readonly Patch[];
+  /** In the order in which they see a request. */
+  readonly plugins: readonly Plugin[];
 }
 
-export const noPatches: PatchSet = { key: '', patches: [] };
-const sets = new WeakMap<readonly EnvoyFilter[], Map<string, PatchSet>>();
+export const noPatches: PatchSet = { key: '', patches: [], plugins: [] };
+const sets = new WeakMap<Extensions, Map<string, PatchSet>>();
 
-/**
- * @param filters in the order in which they apply
- * @returns first those of the root namespace, then those of the proxy's own
- */
-export function patchesFor(filters: readonly EnvoyFilter[], rootNamespace: string, proxy: PatchedProxy): PatchSet {
-  const of = (namespace: string) =>
-    filters.filter((filter) => filter.metadata.namespace === namespace && selects(filter, proxy.labels));
-  const chosen = [...(proxy.namespace === rootNamespace ? [] : of(rootNamespace)), ...of(proxy.namespace)];
-  if (chosen.length === 0) return noPatches;
-  const patches = chosen.flatMap((filter) => readFilter(filter).patches).filter((patch) => isFor(patch, proxy));
-  const key = [
-    ...chosen.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
-    '',
-    ...patches.map(({ id }) => id),
-  ].join(' ');
-  let known = sets.get(filters);
+/** First those of the root namespace, then those of the proxy's own. */
+export function patchesFor(extensions: Extensions, rootNamespace: string, proxy: PatchedProxy): PatchSet {
+  const { filters, plugins } = extensions;
+  const places = new Set([rootNamespace, proxy.namespace]);
+  const chosen = <T extends EnvoyFilter | WasmPlugin>(all: readonly T[]): T[] =>
+    [...places].flatMap((place) =>
+      all.filter((each) => each.metadata.namespace === place && selects(each, proxy.labels)),
+    );
+  const [ownFilters, ownPlugins] = [chosen(filters), pluginsOf(chosen(plugins).sort(byPluginPriority))];
+  if (ownFilters.length + ownPlugins.length === 0) return noPatches;
+  const patches = ownFilters.flatMap((filter) => readFilter(filter).patches).filter((patch) => isFor(patch, proxy));
+  const key = [...patches, null, ...ownPlugins].map((each) => each?.id ?? '').join(' ');
+  let known = sets.get(extensions);
   if (known === undefined) {
     known = new Map();
-    sets.set(filters, known);
+    sets.set(extensions, known);
   }
   let set = known.get(key);
   if (set === undefined) {
-    set = { key, patches };
+    set = { key, patches, plugins: ownPlugins };
     known.set(key, set);
   }
   return set;
 }
 
+/** Those of higher priority first, of these by name and namespace. */
+const byPluginPriority = (a: WasmPlugin, b: WasmPlugin): number =>
+  (b.spec.priority ?? 0) - (a.spec.priority ?? 0) ||
+  compare(a.metadata.name ?? '', b.metadata.name ?? '') ||
+  compare(a.metadata.namespace ?? '', b.metadata.namespace ?? '');
+
 /** Who is named by a `targetRef` is a gateway of the Kubernetes Gateway API, whose pods have its name as a label. */
-function selects({ spec }: EnvoyFilter, labels: Labels): boolean {
-  const { targetRefs = [], workloadSelector } = spec;
-  if (targetRefs.length === 0) return matchesLabels(workloadSelector?.labels, labels);
+function selects({ spec }: EnvoyFilter | WasmPlugin, labels: Labels): boolean {
+  const targetRefs = [...(spec.targetRefs ?? []), ...('targetRef' in spec && spec.targetRef ? [spec.targetRef] : [])];
+  const selected = 'url' in spec ? spec.selector?.matchLabels : (spec as EnvoyFilter['spec']).workloadSelector?.labels;
+  if (targetRefs.length === 0) return matchesLabels(selected, labels);
   const gateway = labels['gateway.networking.k8s.io/gateway-name'];
   return targetRefs.some(({ kind, name }) => kind === 'Gateway' && name === gateway);
 }

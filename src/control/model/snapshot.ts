@@ -10,6 +10,7 @@ import type { ServiceEntry } from '../../api/istio/service-entry.ts';
 import type { Sidecar } from '../../api/istio/sidecar.ts';
 import type { Telemetry } from '../../api/istio/telemetry.ts';
 import type { VirtualService } from '../../api/istio/virtual-service.ts';
+import type { WasmPlugin } from '../../api/istio/wasm-plugin.ts';
 import { type ResolvedMeshConfig, resolveMeshConfig } from '../../api/mesh-config.ts';
 import { type Derived, derive } from '../gateway-api/derive.ts';
 import { keyOf } from '../gateway-api/view.ts';
@@ -25,6 +26,13 @@ import { type Workload, workloadOf } from './workload.ts';
 
 /** The mesh's configuration, and what it comes to. */
 export type MeshSettings = ResolvedMeshConfig & { readonly accessLogging: AccessLogging };
+
+/** What is for Envoys alone; the same object as long as none of it changes. */
+export interface Extensions {
+  /** In the order in which they apply. */
+  readonly filters: readonly EnvoyFilter[];
+  readonly plugins: readonly WasmPlugin[];
+}
 
 export interface Snapshot {
   readonly version: number;
@@ -44,8 +52,7 @@ export interface Snapshot {
   readonly gateways: ReadonlyMap<string, Gateway>;
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
   readonly sidecars: readonly Sidecar[];
-  /** In the order in which they apply. */
-  readonly envoyFilters: readonly EnvoyFilter[];
+  readonly extensions: Extensions;
   readonly telemetries: readonly Telemetry[];
   readonly mtls: MtlsPolicies;
   /** What the kinds of the Kubernetes Gateway API come to; its resources are among those above. */
@@ -156,10 +163,14 @@ export function buildSnapshot(objects: MeshObjects, previous: Snapshot | null): 
       'authorizationPolicies',
     ),
     sidecars: keep(previous?.sidecars, () => [...objects.sidecars.values()].sort(byAge), 'sidecars'),
-    envoyFilters: keep(
-      previous?.envoyFilters,
-      () => [...objects.envoyFilters.values()].sort(byPriority),
+    extensions: keep(
+      previous?.extensions,
+      () => ({
+        filters: [...objects.envoyFilters.values()].sort(byPriority),
+        plugins: [...objects.wasmPlugins.values()],
+      }),
       'envoyFilters',
+      'wasmPlugins',
     ),
     telemetries: keep(previous?.telemetries, () => [...objects.telemetries.values()].sort(byAge), 'telemetries'),
     mtls: keep(

@@ -8,6 +8,7 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import type { Analyzed, Finding } from '../analyze/finding.ts';
 import { adviseOn, analyzeMesh, JustAdmitted } from '../analyze/mesh-analysis.ts';
 import { patchProblems } from '../envoy-filter/patch.ts';
+import { pluginProblems } from '../envoy-filter/wasm.ts';
 import { buildSnapshot, type Snapshot } from '../model/snapshot.ts';
 import type { Problem } from '../translate/problem.ts';
 import { type Scope, type ProxyNode as ScopeNode, scopeOf } from '../translate/scope.ts';
@@ -105,7 +106,8 @@ export class Mesh {
     const snapshot = this.#snapshot;
     if (!snapshot) return [];
     if (this.#searched?.configVersion !== snapshot.configVersion) {
-      const found = patchProblems(snapshot.envoyFilters);
+      const { filters, plugins } = snapshot.extensions;
+      const found = [...patchProblems(filters), ...pluginProblems(plugins)];
       for (const node of typicalNodes(snapshot)) {
         found.push(...translate(snapshot, scopeOf(node, snapshot)).problems);
         await setImmediate();

@@ -260,6 +260,16 @@ const gatewayApi: typeof specs = {
       { selector: ({ name }) => name, minLength: 1, maxLength: 2 },
     ),
   }),
+  wasmPlugins: fc.record(
+    {
+      url: fc.constantFrom('file:///a.wasm', 'http://modules.example.com/a.wasm', 'oci://example.com/a'),
+      sha256: fc.constant('ab'.repeat(32)),
+      priority: fc.integer({ min: -1, max: 1 }),
+      phase: fc.constantFrom('AUTHN', 'AUTHZ', 'STATS'),
+      match: fc.constantFrom<object[]>([{ mode: 'CLIENT' }], [{ mode: 'SERVER' }], [{ ports: [{ number: 80 }] }]),
+    },
+    { requiredKeys: ['url'] },
+  ),
   httpRoutes: fc.record(
     {
       parentRefs: fc.array(fc.oneof(gatewayRef, serviceRef), { minLength: 1, maxLength: 2 }),
@@ -334,6 +344,7 @@ const kindOf: { readonly [T in Table]?: readonly [apiVersion: string, kind: stri
   sidecars: ['networking.istio.io/v1', 'Sidecar'],
   telemetries: ['telemetry.istio.io/v1', 'Telemetry'],
   envoyFilters: ['networking.istio.io/v1alpha3', 'EnvoyFilter'],
+  wasmPlugins: ['extensions.istio.io/v1alpha1', 'WasmPlugin'],
   peerAuthentications: ['security.istio.io/v1', 'PeerAuthentication'],
   authorizationPolicies: ['security.istio.io/v1', 'AuthorizationPolicy'],
   kubernetesGateways: ['gateway.networking.k8s.io/v1', 'Gateway'],

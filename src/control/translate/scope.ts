@@ -82,7 +82,7 @@ export function scopeOf(node: ProxyNode, snapshot: Snapshot): Scope {
   );
   const patches =
     node.userAgentName === 'envoy'
-      ? patchesFor(snapshot.envoyFilters, snapshot.mesh.rootNamespace, { namespace, labels, metadata: node.metadata })
+      ? patchesFor(snapshot.extensions, snapshot.mesh.rootNamespace, { namespace, labels, metadata: node.metadata })
       : noPatches;
   const key = JSON.stringify([
     kind,
