@@ -46,6 +46,32 @@ export const envoyFilters: readonly MeshCase[] = [
     ],
   },
   {
+    name: 'the same as a struct that names its type',
+    source: rateLimits,
+    resources: envoyFilter(
+      'limit',
+      `{configPatches: [${patch(
+        'HTTP_FILTER',
+        onListeners(manager),
+        'INSERT_BEFORE',
+        `{name: envoy.filters.http.local_ratelimit, typed_config: {'@type': type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit, value: {${limit(1).slice(limit(1).indexOf('stat_prefix'))}}}}`,
+      )}]}`,
+    ),
+    requests: [
+      ask('GET /', 'details', 'details-v1'),
+      ask('GET /', 'details', null, { status: 429, answer: { 'x-local-rate-limit': 'true' } }),
+    ],
+  },
+  {
+    name: 'filters that a patch does not name stay',
+    source: page,
+    resources: envoyFilter(
+      'none',
+      `{configPatches: [{applyTo: HTTP_FILTER, match: ${onListeners(manager)}, patch: {operation: REMOVE}}, {applyTo: NETWORK_FILTER, match: {context: SIDECAR_OUTBOUND}, patch: {operation: REMOVE}}]}`,
+    ),
+    requests: [ask('GET /', 'details', 'details-v1')],
+  },
+  {
     name: 'a header on one virtual host, and on no other',
     source: page,
     resources: envoyFilter(
@@ -190,7 +216,7 @@ ${envoyFilter(
   'istio-system/edge',
   `{priority: 1, configPatches: [${patch(
     'ROUTE_CONFIGURATION',
-    '{context: GATEWAY, routeConfiguration: {portNumber: 8080}}',
+    '{context: GATEWAY, routeConfiguration: {portNumber: 80}}',
     'MERGE',
     '{response_headers_to_add: [{header: {key: x-edge, value: patched}}]}',
   )}]}`,

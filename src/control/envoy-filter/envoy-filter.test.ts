@@ -3,7 +3,9 @@ import test from 'ava';
 import { parse } from 'yaml';
 import type { EnvoyFilter } from '../../api/istio/envoy-filter.ts';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { LocalRateLimitSchema } from '../../xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
 import { HttpConnectionManagerSchema } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { UpstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { TypedStructSchema } from '../../xds/gen/xds/type/v3/typed_struct_pb.js';
 import { type MeshObjects, noObjects } from '../model/objects.ts';
 import { buildSnapshot } from '../model/snapshot.ts';
@@ -89,6 +91,97 @@ test('a cluster is merged with by its service, and no other', (t) => {
   const rest = (of: typeof plain) => of.clusters.filter(({ name }) => name !== web);
   t.deepEqual(rest(patched), rest(plain));
   t.not(clusterOf(plain, web)?.connectTimeout?.seconds, 7n);
+});
+
+test('a duration is laid over as one value, and what one patch gives to many is changed by another for one alone', (t) => {
+  const other = 'outbound|90||other.shop.svc.cluster.local';
+  const merge = (match: string, value: string) =>
+    `{applyTo: CLUSTER, match: {context: SIDECAR_OUTBOUND, cluster: {${match}}}, patch: {operation: MERGE, value: ${value}}}`;
+  const patched = translationOf([
+    filter(`configPatches: [
+      ${merge('', '{connect_timeout: 0.5s, upstream_connection_options: {tcp_keepalive: {keepalive_time: 7}}}')},
+      ${merge('service: web.shop.svc.cluster.local', '{upstream_connection_options: {tcp_keepalive: {keepalive_time: 9}}}')}]`),
+  ]);
+  const { seconds, nanos } = clusterOf(patched, web)!.connectTimeout!;
+  t.deepEqual([seconds, nanos], [0n, 500_000_000]);
+  const keepalive = (name: string) => clusterOf(patched, name)?.upstreamConnectionOptions?.tcpKeepalive?.keepaliveTime;
+  t.is(keepalive(web), 9);
+  t.is(keepalive(other), 7);
+});
+
+test('an inbound cluster is found by the service that it leads to', (t) => {
+  const patched = translationOf([
+    filter(
+      `configPatches: [{applyTo: CLUSTER, match: {context: SIDECAR_INBOUND, cluster: {service: web.shop.svc.cluster.local}}, patch: {operation: MERGE, value: {alt_stat_name: patched}}}]`,
+    ),
+  ]);
+  t.is(clusterOf(patched, 'inbound|8080||')?.altStatName, 'patched');
+  t.is(clusterOf(patched, 'InboundPassthroughCluster')?.altStatName, '');
+});
+
+test('a socket goes into the one of its name that a cluster chooses from', (t) => {
+  const patched = translationOf([
+    filter(
+      `configPatches: [{applyTo: CLUSTER, match: {cluster: {name: '${web}'}}, patch: {operation: MERGE, value: {transport_socket: {name: envoy.transport_sockets.tls, typed_config: {'@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, sni: patched}}}}}]`,
+    ),
+  ]);
+  const { transportSocket, transportSocketMatches } = clusterOf(patched, web)!;
+  t.is(transportSocket, undefined);
+  const [tls, raw] = transportSocketMatches.map((each) => {
+    const config = each.transportSocket?.configType;
+    return config?.case === 'typedConfig' ? anyUnpack(config.value, UpstreamTlsContextSchema) : undefined;
+  });
+  t.is(tls?.sni, 'patched');
+  t.true((tls?.commonTlsContext?.tlsCertificateSdsSecretConfigs.length ?? 0) > 0);
+  t.is(raw, undefined);
+});
+
+test('a known type that is written as a struct is that type, and can be merged into', (t) => {
+  const limit = (typed: string) =>
+    `{applyTo: HTTP_FILTER, match: {context: SIDECAR_INBOUND, listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}}}, patch: {operation: INSERT_BEFORE, value: {name: limit, typed_config: ${typed}}}}`;
+  const { listeners } = translationOf([
+    filter(`configPatches:
+- {applyTo: HTTP_FILTER, match: {listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager, subFilter: {name: limit}}}}}, patch: {operation: MERGE, value: {typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit, status: {code: ServiceUnavailable}}}}}
+- ${limit("{'@type': type.googleapis.com/udpa.type.v1.TypedStruct, type_url: type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit, value: {stat_prefix: own}}")}`),
+  ]);
+  const inbound = listeners.find(({ name }) => name === 'virtualInbound')!;
+  const managers = inbound.filterChains.flatMap(({ filters }) =>
+    filters.flatMap(({ configType }) =>
+      configType.case === 'typedConfig' ? (anyUnpack(configType.value, HttpConnectionManagerSchema) ?? []) : [],
+    ),
+  );
+  t.true(managers.length > 0);
+  for (const { httpFilters } of managers) {
+    const { name, configType } = httpFilters[0];
+    t.is(name, 'limit');
+    // Merged though it was written before: what is put in comes first.
+    const limited = configType.case === 'typedConfig' ? anyUnpack(configType.value, LocalRateLimitSchema) : undefined;
+    t.is(limited?.statPrefix, 'own');
+    t.is(limited?.status?.code, 503);
+  }
+});
+
+test('filters are taken away by name alone, what is added as a whole stays as it is', (t) => {
+  const manager = 'filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}';
+  const patched = translationOf([
+    filter(`configPatches:
+- {applyTo: HTTP_FILTER, match: {listener: {${manager}}}, patch: {operation: REMOVE}}
+- {applyTo: NETWORK_FILTER, match: {listener: {portNumber: 80}}, patch: {operation: REMOVE}}
+- {applyTo: VIRTUAL_HOST, patch: {operation: ADD, value: {name: more, domains: [more]}}}
+- {applyTo: VIRTUAL_HOST, patch: {operation: MERGE, value: {request_headers_to_remove: [x]}}}
+- {applyTo: HTTP_ROUTE, patch: {operation: INSERT_FIRST, value: {name: first}}}
+- {applyTo: HTTP_ROUTE, match: {routeConfiguration: {vhost: {route: {name: nobody}}}}, patch: {operation: INSERT_FIRST, value: {name: never}}}`),
+  ]);
+  t.deepEqual(inboundFilters(patched.listeners), inboundFilters(translationOf([]).listeners));
+  const { virtualHosts } = patched.routes.find(({ name }) => name === '80')!;
+  t.deepEqual(
+    virtualHosts.filter(({ requestHeadersToRemove }) => requestHeadersToRemove.length === 0).map(({ name }) => name),
+    ['more'],
+  );
+  for (const { name, routes } of virtualHosts) {
+    t.deepEqual(names(routes.slice(0, 1)), name === 'more' ? [] : ['first']);
+    t.false(names(routes).includes('never'));
+  }
 });
 
 test('clusters, listeners and virtual hosts are added and removed', (t) => {

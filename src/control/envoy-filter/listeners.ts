@@ -21,6 +21,7 @@ import { patchedRoutes } from './routes.ts';
 import { withPlugins } from './wasm.ts';
 
 const memo = new Memo<Listener | null>();
+const noOtherPorts = new Map<number, number>();
 
 export function patchedListeners(
   listeners: readonly Listener[],
@@ -83,7 +84,7 @@ function patchedListener(
       for (const filter of filters) {
         const manager = managerOf(filter);
         if (manager?.routeSpecifier.case !== 'routeConfig') continue;
-        const value = patchedRoutes(manager.routeSpecifier.value, here, routes, set);
+        const value = patchedRoutes(manager.routeSpecifier.value, here, routes, set, noOtherPorts);
         setManager(filter, { ...manager, routeSpecifier: { case: 'routeConfig', value } });
       }
   return listener;
@@ -133,9 +134,10 @@ function changed<D extends DescMessage>(
 ): MessageShape<D>[] {
   const { operation } = patch;
   const value = patch.value as MessageShape<D>;
-  const isWanted = isMatch ?? (() => true);
-  if (operation === 'REMOVE') return list.filter((item) => !isWanted(item));
+  // Whoever names no filter takes none away (Istio: listener_patch.go).
+  if (operation === 'REMOVE') return isMatch === null ? [...list] : list.filter((item) => !isMatch(item));
   if (!operation.startsWith('MERGE')) return inserted(list, operation, clone(schema, value), isMatch);
+  const isWanted = isMatch ?? (() => true);
   for (const item of list) if (isWanted(item)) mergeInto(schema, item, value, replacesLists(patch));
   return [...list];
 }

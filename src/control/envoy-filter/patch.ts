@@ -35,6 +35,19 @@ const schemas = {
 } as const;
 export type Target = keyof typeof schemas;
 
+/**
+ * In which order a proxy's patches are applied, whatever filter they are of: what is outside first, what is put in before what is merged into
+ * it, and last what is added as a whole, which is left as it is (Istio: pilot/pkg/networking/core/envoyfilter).
+ */
+function rankOf({ applyTo, operation }: Pick<Patch, 'applyTo' | 'operation'>): number {
+  const isMerge = operation.startsWith('MERGE');
+  if (applyTo === 'FILTER_CHAIN' || applyTo === 'VIRTUAL_HOST') return operation === 'ADD' ? 7 : 2;
+  if (applyTo === 'NETWORK_FILTER') return isMerge ? 4 : 3;
+  if (applyTo === 'HTTP_FILTER') return isMerge ? 6 : 5;
+  if (applyTo === 'HTTP_ROUTE') return isMerge || operation === 'REMOVE' ? 3 : 4;
+  return applyTo === 'LISTENER_FILTER' ? 1 : 0;
+}
+
 /** Why what a patch is for is not passed on to anybody. */
 const notPassedOn: Readonly<Record<string, string>> = {
   EXTENSION_CONFIG: 'is not passed on: filters are configured in their listeners here, not by ECDS',
@@ -115,15 +128,26 @@ export function patchProblems(filters: readonly EnvoyFilter[]): Problem[] {
 const messageOf = (schema: DescMessage, value: JsonObject): Message =>
   fromJson(schema, withTypedStructs(value) as JsonObject, { registry });
 
-/** Types that are not known here travel as what Envoy turns into them itself (xds.type.v3.TypedStruct). */
+const typedStructs: readonly string[] = [TypedStructSchema.typeName, 'udpa.type.v1.TypedStruct'];
+
+/**
+ * Types that are not known here travel as what Envoy turns into them itself (xds.type.v3.TypedStruct); known ones travel as they are, also where
+ * an author wrote such a struct, as Istio's page on local rate limits does: a merge goes by the type.
+ */
 function withTypedStructs(value: JsonValue): JsonValue {
   if (Array.isArray(value)) return value.map(withTypedStructs);
   if (typeof value !== 'object' || value === null) return value;
   const { '@type': type, ...rest } = value as JsonObject & { '@type'?: string };
-  if (typeof type === 'string' && !registry.getMessage(type.slice(type.lastIndexOf('/') + 1)))
-    return { '@type': `type.googleapis.com/${TypedStructSchema.typeName}`, type_url: type, value: rest };
+  if (typeof type === 'string') {
+    const inner = typedStructs.includes(nameOfType(type)) && (rest.type_url ?? rest.typeUrl);
+    if (typeof inner === 'string') return withTypedStructs({ ...(rest.value as JsonObject), '@type': inner });
+    if (!registry.getMessage(nameOfType(type)))
+      return { '@type': `type.googleapis.com/${TypedStructSchema.typeName}`, type_url: type, value: rest };
+  }
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, withTypedStructs(each)]));
 }
+
+const nameOfType = (url: string): string => url.slice(url.lastIndexOf('/') + 1);
 
 /** What a proxy says of itself that patches are chosen by. */
 export interface PatchedProxy {
@@ -153,7 +177,10 @@ export function patchesFor(extensions: Extensions, rootNamespace: string, proxy:
     );
   const [ownFilters, ownPlugins] = [chosen(filters), pluginsOf(chosen(plugins).sort(byPluginPriority))];
   if (ownFilters.length + ownPlugins.length === 0) return noPatches;
-  const patches = ownFilters.flatMap((filter) => readFilter(filter).patches).filter((patch) => isFor(patch, proxy));
+  const patches = ownFilters
+    .flatMap((filter) => readFilter(filter).patches)
+    .filter((patch) => isFor(patch, proxy))
+    .sort((a, b) => rankOf(a) - rankOf(b));
   const key = [...patches, null, ...ownPlugins].map((each) => each?.id ?? '').join(' ');
   let known = sets.get(extensions);
   if (known === undefined) {

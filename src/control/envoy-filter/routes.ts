@@ -13,19 +13,32 @@ import { type Context, isInContext, type Patch, type PatchSet, type RouteMatch }
 
 const memo = new Memo<RouteConfiguration>();
 
+/** Ports that are known by another number, too: of a gateway, what it listens on by the port of its Server. */
+export type OtherPorts = ReadonlyMap<number, number>;
+
 /** The table itself when no patch is for it. */
-export const patchedRoutes = (
+export function patchedRoutes(
   routes: RouteConfiguration,
   here: Context,
   patches: readonly Patch[],
   set: PatchSet,
-): RouteConfiguration => memo.get(routes, here, [set], () => patched(routes, here, patches));
+  ports: OtherPorts,
+): RouteConfiguration {
+  const own = portOfTable(routes.name);
+  const other = ports.get(own) ?? own;
+  return memo.get(routes, `${here} ${other}`, [set], () => patched(routes, here, patches, [own, other]));
+}
 
-function patched(given: RouteConfiguration, here: Context, patches: readonly Patch[]): RouteConfiguration {
+function patched(
+  given: RouteConfiguration,
+  here: Context,
+  patches: readonly Patch[],
+  ports: readonly number[],
+): RouteConfiguration {
   let routes = given;
   for (const patch of patches) {
     const { applyTo, operation, match, value } = patch;
-    if (!isInContext(patch, here) || !matchesTable(match.routeConfiguration, given.name)) continue;
+    if (!isInContext(patch, here) || !matchesTable(match.routeConfiguration, given.name, ports)) continue;
     if (routes === given) routes = clone(RouteConfigurationSchema, given);
     const replacesLists = operation === 'MERGE_AND_REPLACE_LIST';
     if (applyTo === 'ROUTE_CONFIGURATION') {
@@ -42,6 +55,10 @@ function patched(given: RouteConfiguration, here: Context, patches: readonly Pat
 function patchHosts(routes: RouteConfiguration, { operation, match, value }: Patch, replacesLists: boolean): void {
   if (operation === 'ADD') routes.virtualHosts.push(clone(VirtualHostSchema, value as VirtualHost));
   const isMatch = (host: VirtualHost) => matchesHost(match.routeConfiguration, host);
+  if (operation === 'REPLACE')
+    routes.virtualHosts = routes.virtualHosts.map((host) =>
+      isMatch(host) ? clone(VirtualHostSchema, value as VirtualHost) : host,
+    );
   if (operation === 'REMOVE') routes.virtualHosts = routes.virtualHosts.filter((host) => !isMatch(host));
   if (operation.startsWith('MERGE'))
     for (const host of routes.virtualHosts)
@@ -56,7 +73,7 @@ function patchRoutes(host: VirtualHost, { operation, match, value }: Patch, repl
   if (operation === 'REMOVE') host.routes = host.routes.filter((route) => !isMatch(route));
   else if (operation.startsWith('MERGE')) {
     for (const route of host.routes) if (isMatch(route)) mergeInto(RouteSchema, route, value as Route, replacesLists);
-  } else
+  } else if (operation !== 'INSERT_FIRST' || wanted === undefined || host.routes.some(isMatch))
     host.routes = inserted(
       host.routes,
       operation,
@@ -71,16 +88,17 @@ const actions = { ROUTE: 'route', REDIRECT: 'redirect', DIRECT_RESPONSE: 'direct
  * Tables are named after ports on sidecars (`80`, `reviews.shop.svc.cluster.local:9080`, `inbound|http|8080`), and after ports and servers on
  * gateways (`http.8080`, `https.443.NAME.GATEWAY.NAMESPACE`).
  */
-function matchesTable(match: RouteMatch | undefined, name: string): boolean {
+function matchesTable(match: RouteMatch | undefined, name: string, ports: readonly number[]): boolean {
   if (match === undefined) return true;
   if (match.name && match.name !== name) return false;
-  const port = Number(/(?:^|[.|:])(\d+)(?:$|[.|])/.exec(name)?.[1] ?? 0);
-  if (match.portNumber && match.portNumber !== port) return false;
+  if (match.portNumber && !ports.includes(match.portNumber)) return false;
   if (!match.portName && !match.gateway) return true;
   const [, , portName = '', gateway = '', namespace = ''] = name.split('.');
   if (match.portName && match.portName !== portName) return false;
   return !match.gateway || match.gateway === `${namespace}/${gateway}`;
 }
+
+const portOfTable = (name: string): number => Number(/(?:^|[.|:])(\d+)(?:$|[.|])/.exec(name)?.[1] ?? 0);
 
 function matchesHost(match: RouteMatch | undefined, host: VirtualHost): boolean {
   const { name, domainName } = match?.vhost ?? {};

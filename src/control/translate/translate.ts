@@ -34,7 +34,7 @@ export interface Translation {
 }
 
 export function translate(snapshot: Snapshot, scope: Scope): Translation {
-  return withPatches(translated(snapshot, scope), scope.kind, scope.patches);
+  return withPatches(translated(snapshot, scope), scope);
 }
 
 function translated(whole: Snapshot, scope: Scope): Translation {
